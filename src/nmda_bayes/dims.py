@@ -1,0 +1,41 @@
+"""The names of the dimensions, and how a name is told apart between outcomes.
+
+Every array of the package is labelled with these dims; nothing counts axes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AGENT: Final = "agent"
+CONDITION: Final = "condition"
+STUDY: Final = "study"
+ARM: Final = "arm"
+CONTRAST: Final = "contrast"
+OUTCOME: Final = "outcome"
+DOSE: Final = "dose"
+CHAIN: Final = "chain"
+DRAW: Final = "draw"
+SAMPLE: Final = (CHAIN, DRAW)
+
+SEPARATOR: Final = "::"
+
+
+def scoped(outcome: str, name: str, *, alone: bool) -> str:
+    """Name a variable or dim of one outcome.
+
+    Parameters
+    ----------
+    outcome
+        The outcome's name in the spec.
+    name
+        The variable's or dim's own name.
+    alone
+        True where the spec has a single outcome: then no prefix is needed.
+
+    Returns
+    -------
+    str
+        ``name``, or ``outcome::name``.
+    """
+    return name if alone else f"{outcome}{SEPARATOR}{name}"
