@@ -1,0 +1,79 @@
+"""What is handed out carries what it needs, and runs outside the clone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling import build
+
+ROOT = Path(__file__).parents[1]
+# Where each folder of the clone stands in the wheel.
+PLACES = {
+    "src/nmda_bayes": "nmda_bayes",
+    "data": "nmda_bayes/shipped/data",
+    "models": "nmda_bayes/shipped/models",
+}
+
+
+def _files(folder: str) -> set[str]:
+    """The files under a folder of the clone, by their path from that folder."""
+    return {
+        path.relative_to(ROOT / folder).as_posix()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        folder = tmp_path_factory.mktemp("dist")
+        return folder / build.build_wheel(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("folder", "known"),
+    [("src/nmda_bayes", "py.typed"), ("data", "arms.csv"), ("models", "benefit_risk.toml")],
+)
+def test_the_wheel_holds_the_code_the_evidence_and_the_models(wheel, folder, known):
+    files = _files(folder)
+    assert known in files
+    with zipfile.ZipFile(wheel) as archive:
+        assert {f"{PLACES[folder]}/{file}" for file in files} <= set(archive.namelist())
+
+
+def test_the_source_archive_holds_all_that_the_wheel_is_built_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with tarfile.open(tmp_path / build.build_sdist(str(tmp_path))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    expected = {f"{folder}/{file}" for folder in PLACES for file in _files(folder)}
+    assert {"pyproject.toml", "README.md", "LICENSE"} | expected <= names
+    assert not any(name.startswith(("build/", ".venv/", ".git/")) for name in names)
+
+
+def test_the_installed_wheel_checks_its_own_evidence(wheel, tmp_path):
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--target", site, wheel], check=True)
+
+    def outside(*command: str | Path) -> str:
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    where = outside(sys.executable, "-c", "import nmda_bayes.errors as m; print(m.__file__)")
+    assert Path(where.strip()).is_relative_to(site)
+    outside(site / "bin" / "nmda-bayes", "check")
