@@ -11,7 +11,7 @@ DEMO_SPEC := models/benefit_risk.toml
 DEMO_OUT := build/demo
 # The first of these that runs, is new enough and can make an environment. An interpreter shim may
 # be found and yet fail, so each is tried; PYTHON=... puts another first.
-PYTHONS := $(PYTHON) python3.13 python3.12 python3.14 python3 python /usr/bin/python3 /usr/local/bin/python3
+PYTHONS := python3.13 python3.12 python3.14 python3 python /usr/bin/python3 /usr/local/bin/python3
 
 help:  ## this text
 	@echo "make TARGET, where TARGET is one of:"
@@ -32,8 +32,8 @@ check: $(READY)  ## style, types, floors, docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'src/*.py')
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(find src -name '*.py')
 
 notebooks: $(READY)  ## every notebook, run from the top into build/notebooks
 	mkdir -p build/notebooks
@@ -53,7 +53,7 @@ clean:  ## remove what make made: the environment, builds, caches
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/uv:
-	@for python in $(PYTHONS); do \
+	@for python in "$(PYTHON)" $(PYTHONS); do \
 	    if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then \
 	        echo "Making .venv with $$python ($$("$$python" --version))"; \
 	        "$$python" -m venv --clear .venv && exec $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; \
