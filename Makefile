@@ -25,7 +25,7 @@ demo: $(READY)  ## the primary analysis on the shipped evidence; ends with the r
 test: $(READY)  ## the fast tests
 	$(BIN)/python -m pytest
 
-slow: $(READY)  ## the tests that take minutes: calibration, installing the wheel
+slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 check: $(READY)  ## style, types, floors, docstrings
@@ -63,6 +63,7 @@ $(BIN)/uv:
 	echo "No Python >= 3.12 with the venv module found (tried: $(PYTHONS)). Name one: make PYTHON=/path/to/python" >&2; exit 2
 
 $(READY): requirements.lock pyproject.toml | $(BIN)/uv
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@echo "Laying out .venv from requirements.lock (some minutes on a first run)"
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
