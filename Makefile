@@ -47,7 +47,7 @@ bench: $(READY)  ## speed, as ratios
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
 
 lock: $(BIN)/uv  ## pin every package anew from pyproject.toml (hashes, no package host)
-	$(UV) pip compile --quiet --python $(BIN)/python --universal --generate-hashes --no-annotate --group dev pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --python-version 3.12 --universal --generate-hashes --no-annotate --group dev pyproject.toml -o requirements.lock
 
 clean:  ## remove what make made: the environment, builds, caches
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
