@@ -1,0 +1,94 @@
+"""Bayesian evidence synthesis of NMDA-receptor antagonists: benefit and harm, together, over dose.
+
+The whole workflow::
+
+    import nmda_bayes as nb
+
+    evidence = nb.load_evidence()
+    spec = nb.AnalysisSpec.from_toml("models/benefit_risk.toml")
+    fit = nb.fit(spec, evidence)
+    nb.check(fit)
+    nb.write_report("report.html", fit)
+
+Names are imported when they are first used: PyMC takes seconds to import, and looking at the
+evidence does not need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nmda_bayes.checks import Checks, check
+    from nmda_bayes.errors import EvidenceError, Fault, FitError, InputError, SpecError
+    from nmda_bayes.estimands import (
+        contrasts,
+        dose_response,
+        effective_dose,
+        number_needed,
+        study_effects,
+        therapeutic_window,
+    )
+    from nmda_bayes.evidence import evidence_map, load_evidence, table
+    from nmda_bayes.inference import fit, read_fit, write_fit
+    from nmda_bayes.intervals import interval
+    from nmda_bayes.model import build_model
+    from nmda_bayes.simulate import simulate
+    from nmda_bayes.spec import AnalysisSpec
+
+_HOMES = {
+    "checks": ("Checks", "check"),
+    "errors": ("EvidenceError", "Fault", "FitError", "InputError", "SpecError"),
+    "estimands": (
+        "contrasts",
+        "dose_response",
+        "effective_dose",
+        "number_needed",
+        "study_effects",
+        "therapeutic_window",
+    ),
+    "evidence": ("evidence_map", "load_evidence", "table"),
+    "inference": ("fit", "read_fit", "write_fit"),
+    "intervals": ("interval",),
+    "model": ("build_model",),
+    "simulate": ("simulate",),
+    "spec": ("AnalysisSpec",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AnalysisSpec",
+    "Checks",
+    "EvidenceError",
+    "Fault",
+    "FitError",
+    "InputError",
+    "SpecError",
+    "build_model",
+    "check",
+    "contrasts",
+    "dose_response",
+    "effective_dose",
+    "evidence_map",
+    "fit",
+    "interval",
+    "load_evidence",
+    "number_needed",
+    "read_fit",
+    "simulate",
+    "study_effects",
+    "table",
+    "therapeutic_window",
+    "write_fit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'nmda_bayes' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"nmda_bayes.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

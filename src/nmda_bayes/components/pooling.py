@@ -1,0 +1,158 @@
+"""Pooling: how much the values of one parameter are shared between agents, conditions, studies.
+
+A pooling writes a parameter as the sum of what is common and what is not. It asks a `Sites` for its
+priors and for standard normal offsets over dims (the non-centred form: a group with no trial
+then simply draws from the population), and returns the sum.
+
+To add a pooling, write its sum under one `@pooling` line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Sites(Protocol):
+    """Where a parameter's random variables are made; `nmda_bayes.model` supplies it."""
+
+    def prior(self, slot: str, dims: tuple[str, ...] = ()) -> Any:
+        """Make the random variable of one prior slot."""
+
+    def own(self) -> Any:
+        """Make the ``each`` prior over the parameter's own dim: study for a baseline, else agent."""
+
+    def offset(self, *dims: str) -> Any:
+        """Make independent standard normal offsets over dims."""
+
+    def has(self, slot: str) -> bool:
+        """Say whether the spec gives an optional slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """A way to share a parameter.
+
+    Attributes
+    ----------
+    name
+        What a spec calls it.
+    priors
+        The prior slots that must be given.
+    optional
+        The prior slots that may be given.
+    dims
+        The dims over which the parameter then varies; ``own`` is the parameter's own dim.
+    formula
+        ``formula(sites)`` to the parameter.
+    text
+        The formula as a reader would write it.
+    about
+        What it means.
+    """
+
+    name: str
+    priors: tuple[str, ...]
+    optional: tuple[str, ...]
+    dims: tuple[str, ...]
+    formula: Callable[[Sites], Any]
+    text: str
+    about: str
+
+
+POOLINGS: dict[str, Pooling] = {}
+
+
+def pooling(
+    text: str, *, priors: str, dims: str = "", optional: str = ""
+) -> Callable[[Callable[[Sites], Any]], Pooling]:
+    """Enter a formula in the catalogue under its function's name.
+
+    Parameters
+    ----------
+    text
+        The formula as a reader would write it.
+    priors
+        The prior slots that must be given, separated by spaces.
+    dims
+        The dims over which the parameter varies, separated by spaces.
+    optional
+        The prior slots that may be given, separated by spaces.
+
+    Returns
+    -------
+    Callable
+        Decorator from the formula to the `Pooling`.
+    """
+
+    def enter(formula: Callable[[Sites], Any]) -> Pooling:
+        about = (formula.__doc__ or "").splitlines()[0]
+        made = Pooling(
+            formula.__name__,
+            tuple(priors.split()),
+            tuple(optional.split()),
+            tuple(dims.split()),
+            formula,
+            text,
+            about,
+        )
+        POOLINGS[made.name] = made
+        return made
+
+    return enter
+
+
+@pooling("location", priors="location")
+def common(sites: Sites) -> Any:
+    """One value for all."""
+    return sites.prior("location")
+
+
+@pooling("each", priors="each", dims="own")
+def independent(sites: Sites) -> Any:
+    """A value for each agent (each study for a baseline), nothing shared."""
+    return sites.own()
+
+
+@pooling(
+    "location + between_agent · z[agent]", priors="location between_agent", dims="agent"
+)
+def agent(sites: Sites) -> Any:
+    """Exchangeable over agents, the spread between them estimated."""
+    return sites.prior("location") + sites.prior("between_agent") * sites.offset("agent")
+
+
+@pooling(
+    "location + between_condition · z[condition]",
+    priors="location between_condition",
+    dims="condition",
+)
+def condition(sites: Sites) -> Any:
+    """Exchangeable over conditions, the spread between them estimated."""
+    return sites.prior("location") + sites.prior("between_condition") * sites.offset("condition")
+
+
+@pooling("location + between_study · z[study]", priors="location between_study", dims="study")
+def study(sites: Sites) -> Any:
+    """Exchangeable over studies, the spread between them estimated."""
+    return sites.prior("location") + sites.prior("between_study") * sites.offset("study")
+
+
+@pooling(
+    "location + between_agent · z[agent] + between_condition · z[condition]"
+    " (+ between_cells · z[agent, condition])",
+    priors="location between_agent between_condition",
+    dims="agent condition",
+    optional="between_cells",
+)
+def agent_and_condition(sites: Sites) -> Any:
+    """Crossed partial sharing over agents and conditions, with an optional interaction."""
+    value = (
+        sites.prior("location")
+        + sites.prior("between_agent") * sites.offset("agent")
+        + sites.prior("between_condition") * sites.offset("condition")
+    )
+    if sites.has("between_cells"):
+        value = value + sites.prior("between_cells") * sites.offset("agent", "condition")
+    return value

@@ -1,0 +1,5 @@
+"""The design: which rows of the evidence a spec sees, and which it leaves out and why."""
+
+from nmda_bayes.design.build import ARMS, LEFT_OUT, OUTCOMES, build_design
+
+__all__ = ["ARMS", "LEFT_OUT", "OUTCOMES", "build_design"]

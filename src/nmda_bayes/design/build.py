@@ -1,0 +1,189 @@
+"""The design: the rows of the evidence that a spec sees, one for each arm and outcome.
+
+Choosing is the part of a synthesis where two analysts differ most, so every choice is a key of the
+spec and every row that does not enter is listed with its reason. Nothing is imputed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nmda_bayes.design.choose import Chosen, choose_arm_results, choose_contrasts
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
+from nmda_bayes.evidence import connected_parts, table
+from nmda_bayes.spec import AnalysisSpec
+
+#: Groups of the design; outcomes stand below their own, by name.
+ARMS, OUTCOMES, LEFT_OUT = "arms", "outcomes", "left_out"
+
+
+def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
+    """Choose the arms and results that enter an analysis.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    evidence
+        As `nmda_bayes.load_evidence` gives it.
+
+    Returns
+    -------
+    xr.DataTree
+        ``arms`` (dim arm: study, agent, condition, route, regimen), ``outcomes/<name>`` (dim arm,
+        and dim contrast where the likelihood is of contrasts: what is observed and at which
+        exposure) and ``left_out`` (dim row: study, arm, outcome, reason).
+
+    Raises
+    ------
+    SpecError
+        If a selection names a column or value that the evidence does not have.
+    EvidenceError
+        If nothing is left for an outcome, or what is left cannot identify it.
+    """
+    selected, faults = _select(spec, evidence)
+    if faults:
+        raise SpecError(faults)
+    chosen = {
+        name: (choose_contrasts if LIKELIHOODS[outcome.likelihood].contrasts else choose_arm_results)(
+            name, spec, selected
+        )
+        for name, outcome in spec.outcomes.items()
+    }
+    faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
+    if faults:
+        raise EvidenceError(faults)
+    return _as_tree(spec, chosen)
+
+
+def _select(
+    spec: AnalysisSpec, evidence: xr.DataTree
+) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
+    """Join each row to its arm and study, rename agents, and keep what ``select`` names."""
+    studies, arms = table(evidence, "studies"), table(evidence, "arms")
+    studies = studies.drop(columns=[c for c in ("notes",) if c in studies])
+    joined = arms.merge(studies, on="study", suffixes=("", "_study"), validate="many_to_one")
+    results = table(evidence, "results").merge(joined, on=["study", "arm"], suffixes=("", "_arm"))
+    contrasts = table(evidence, "contrasts").merge(studies, on="study", suffixes=("", "_study"))
+    frames = {"results": results, "contrasts": contrasts}
+    faults = [*_select_faults(spec, frames), *_agent_faults(spec, arms, contrasts)]
+    if not faults:
+        for name, frame in frames.items():
+            kept = frame
+            for column, values in spec.select.items():
+                if column in kept:
+                    kept = kept[kept[column].astype(str).isin(values)]
+            for column in {"agent", "comparator"} & set(kept):
+                kept = kept.assign(**{column: kept[column].replace(dict(spec.agents))})
+            frames[name] = kept.reset_index(drop=True)
+    frames["references"] = table(evidence, "reference_doses")
+    return frames, faults
+
+
+def _select_faults(spec: AnalysisSpec, frames: dict[str, pd.DataFrame]) -> Iterator[Fault]:
+    rows = pd.concat(frames.values(), ignore_index=True)
+    for column, values in spec.select.items():
+        if column not in rows:
+            yield Fault(
+                f"the evidence has no column '{column}'",
+                nearest(column, list(rows)),
+                column=f"select.{column}",
+            )
+            continue
+        known = sorted(set(rows[column].dropna().astype(str)) - {""})
+        for value in values:
+            if value not in known:
+                yield Fault(
+                    f"no row of the evidence has {column} = '{value}'",
+                    nearest(value, known),
+                    column=f"select.{column}",
+                )
+
+
+def _agent_faults(
+    spec: AnalysisSpec, arms: pd.DataFrame, contrasts: pd.DataFrame
+) -> Iterator[Fault]:
+    known = sorted({*arms["agent"], *contrasts["agent"], *contrasts["comparator"]} - {""})
+    for agent in spec.agents:
+        if agent not in known:
+            yield Fault(
+                f"no arm has agent '{agent}'", nearest(agent, known), column=f"agents.{agent}"
+            )
+
+
+def _faults_of(
+    name: str, chosen: Chosen, spec: AnalysisSpec, evidence: xr.DataTree
+) -> Iterator[Fault]:
+    """Say why an outcome cannot be analysed: nothing left, or not connected."""
+    source = str(evidence.attrs.get("source", ""))
+    if chosen.arms.empty:
+        reasons = chosen.left_out["reason"].value_counts()
+        why = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
+        why = why or "no row has these measures under this selection"
+        yield Fault(
+            f"no row is left for outcome '{name}' ({why})",
+            "Widen measures, select or time, or check the columns that the likelihood needs.",
+            file=source,
+            column=f"outcomes.{name}",
+        )
+        return
+    outcome = spec.outcomes[name]
+    baseline = outcome.parameters.get("baseline")
+    shared = baseline is not None and baseline.pooling != "independent"
+    if shared or spec.disconnected == "allow":
+        return
+    node = chosen.arms["agent"].where(chosen.arms["exposure"] > 0, spec.reference)
+    parts = connected_parts(zip(chosen.arms["study"], node, strict=True))
+    loose = [part for part in parts if spec.reference not in part]
+    if loose:
+        islands = "; ".join(", ".join(sorted(part)) for part in loose)
+        yield Fault(
+            f"outcome '{name}': no trial connects {islands} to the reference '{spec.reference}',"
+            " so only differences within each such group are identified",
+            f"Name the reference agent of this evidence (reference = ...; now '{spec.reference}'),"
+            " select connected agents, pool the baselines,"
+            ' or write disconnected = "allow" to rest on the priors.',
+            file=source,
+            column="agent",
+        )
+
+
+def _as_tree(spec: AnalysisSpec, chosen: dict[str, Chosen]) -> xr.DataTree:
+    columns = ["arm", "study", "agent", "condition", "route", "regimen"]
+    everyone = pd.concat([one.arms[columns] for one in chosen.values()])
+    arms = everyone.drop_duplicates("arm").reset_index(drop=True)
+    active = pd.concat([one.arms.loc[one.arms["exposure"] > 0, "agent"] for one in chosen.values()])
+    groups = {
+        ARMS: _dataset(arms, "arm").assign_coords(
+            agent_label=("agent_label", _labels(active)),
+            condition_label=("condition_label", _labels(arms["condition"])),
+        )
+    }
+    for name, one in chosen.items():
+        position = arms.reset_index().set_index("arm")["index"].loc[one.arms["arm"]]
+        dataset = _dataset(one.arms.assign(position=position.to_numpy()), "arm")
+        if one.contrasts is not None:
+            dataset = dataset.merge(_dataset(one.contrasts, "contrast"))
+        groups[f"{OUTCOMES}/{name}"] = dataset
+    left_out = pd.concat([one.left_out for one in chosen.values()], ignore_index=True)
+    groups[LEFT_OUT] = _dataset(left_out.rename_axis("row").reset_index(), "row")
+    return xr.DataTree.from_dict(groups)
+
+
+def _labels(values: pd.Series) -> np.ndarray:
+    return np.array(sorted(set(values)), dtype=object)
+
+
+def _dataset(frame: pd.DataFrame, dim: str) -> xr.Dataset:
+    """Hold a table as labelled arrays over one dim, text as plain objects (netCDF keeps those)."""
+    plain = {
+        column: frame[column].to_numpy(object if frame[column].dtype.kind in "OUT" else None)
+        for column in frame
+    }
+    labels = plain.pop(dim)
+    return xr.Dataset({k: (dim, v) for k, v in plain.items()}, coords={dim: labels})

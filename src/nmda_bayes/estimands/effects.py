@@ -1,0 +1,141 @@
+"""Effects trial by trial: as reported, as the model sees them, and in a trial not yet run."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW
+from nmda_bayes.estimands.reading import design_of, is_risk, spec_of, variable
+
+ZERO_CELL = "a zero cell: no odds ratio without a correction"
+
+
+def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
+    """Compare each active arm with its study's reference arm.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+
+    Returns
+    -------
+    xr.Dataset
+        Dim arm, one for each comparison: ``raw`` and ``raw_se`` as the trial reports them (NaN with
+        ``raw_note`` where that cannot be said), ``shrunk`` (chain, draw, arm) as the model sees the
+        same trial, ``predicted`` (chain, draw, arm) for a new trial of that agent, condition and
+        exposure. Differences are on the linear predictor's scale.
+    """
+    spec, design = spec_of(fit), design_of(fit, outcome)
+    here, there = _pairs(design, LIKELIHOODS[spec.outcomes[outcome].likelihood].contrasts)
+    eta = fit["posterior"][variable(spec, outcome, "eta")].transpose(CHAIN, DRAW, ...)
+    eta = eta.rename({eta.dims[-1]: ARM})
+    index = {"here": xr.DataArray(here, dims=ARM), "there": xr.DataArray(there, dims=ARM)}
+    mean = _expected(fit, outcome)
+    shrunk = _difference(eta, index)  # the study's baseline cancels
+    raw, raw_se, note = _raw(design, here, there, spec.outcomes[outcome].likelihood)
+    labels = [f"{design['arm'].values[i]}" for i in here]
+    if len(set(labels)) < len(labels):
+        labels = [f"{design['arm'].values[i]} v {design['arm'].values[j]}" for i, j in zip(here, there)]
+    columns = ("study", "agent", "condition", "exposure")
+    found = xr.Dataset(
+        {
+            "raw": (ARM, raw),
+            "raw_se": (ARM, raw_se),
+            "raw_note": (ARM, np.array(note, dtype=object)),
+            "shrunk": _unlabelled(shrunk),
+            "predicted": _unlabelled(_difference(mean, index) + _new_arms(fit, outcome, len(here))),
+        },
+        coords={ARM: np.array(labels, dtype=object)}
+        | {c: (ARM, design[c].values[here]) for c in columns}
+        | {"comparator": (ARM, design["agent"].values[there])},
+    )
+    part = spec.outcomes[outcome]
+    found.attrs["label"] = part.label or outcome
+    found.attrs["scale"] = "log odds ratio" if is_risk(spec, outcome) else part.unit or "difference"
+    return found
+
+
+def _unlabelled(array: xr.DataArray) -> xr.DataArray:
+    """Drop the coordinates of the arms that were subtracted from each other."""
+    return array.drop_vars([c for c in array.coords if c not in (CHAIN, DRAW)])
+
+
+def _pairs(design: xr.Dataset, contrasts: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of each active arm and of the arm that it is compared with."""
+    if contrasts:
+        return design["arm_position"].values, design["comparator_position"].values
+    exposure, study = design["exposure"].values, design["study"].values
+    here, there = [], []
+    for name in dict.fromkeys(study):
+        arms = np.flatnonzero(study == name)
+        reference = arms[np.argmin(exposure[arms])]
+        rest = [i for i in arms if i != reference]
+        here += rest
+        there += [reference] * len(rest)
+    return np.array(here, dtype=int), np.array(there, dtype=int)
+
+
+def _difference(values: xr.DataArray, index: dict[str, xr.DataArray]) -> xr.DataArray:
+    here, there = (_unlabelled(values.isel({ARM: index[side]})) for side in ("here", "there"))
+    return here - there
+
+
+def _expected(fit: xr.DataTree, outcome: str) -> xr.DataArray:
+    """The curve at each arm's exposure, without the arm's own effect."""
+    spec, design = spec_of(fit), design_of(fit, outcome)
+    posterior = fit["posterior"].to_dataset()
+    curve = CURVES[spec.outcomes[outcome].curve]
+    exposure = design["exposure"].drop_vars(ARM)
+    at = {}
+    for dim, column in ((AGENT, "agent"), (CONDITION, "condition")):
+        known = fit["design/arms"][f"{dim}_label"].values
+        place = {label: i for i, label in enumerate(known)}
+        at[dim] = xr.DataArray([place.get(v, 0) for v in design[column].values], dims=ARM)
+    theta = {}
+    for name in curve.parameters:
+        value = posterior[variable(spec, outcome, name)]
+        value = value.isel({dim: where for dim, where in at.items() if dim in value.dims})
+        theta[name] = value.drop_vars([c for c in value.coords if c not in (CHAIN, DRAW)])
+    some = xr.zeros_like(posterior[CHAIN] * posterior[DRAW], dtype=float)
+    return (curve.response(exposure, theta, np) + some).transpose(CHAIN, DRAW, ARM)
+
+
+def _new_arms(fit: xr.DataTree, outcome: str, count: int) -> xr.DataArray:
+    """Effects of two new arms, subtracted: what a trial not yet run adds to the curve."""
+    spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
+    heterogeneity = HETEROGENEITIES[spec.outcomes[outcome].heterogeneity]
+    if heterogeneity.formula is None:
+        return xr.DataArray(0.0)
+    parameters = {n: posterior[variable(spec, outcome, n)] for n in heterogeneity.parameters}
+    rng = np.random.default_rng(spec.sampling.seed)
+    shape = (posterior.sizes[CHAIN], posterior.sizes[DRAW], count)
+    offsets = [xr.DataArray(rng.standard_normal(shape), dims=(CHAIN, DRAW, ARM)) for _ in "ab"]
+    one, other = (heterogeneity.formula(offset, **parameters) for offset in offsets)
+    return one - other
+
+
+def _raw(
+    design: xr.Dataset, here: np.ndarray, there: np.ndarray, likelihood: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Each comparison as reported: an estimate and its standard error."""
+    if likelihood == "normal_contrast":
+        return design["estimate"].values, design["se"].values, [""] * design.sizes[CONTRAST]
+    if likelihood == "normal":
+        mean, se = design["mean"].values, design["se"].values
+        return mean[here] - mean[there], np.hypot(se[here], se[there]), [""] * len(here)
+    events, n = design["events"].values.astype(float), design["n"].values.astype(float)
+    with np.errstate(divide="ignore"):
+        logit = np.log(events) - np.log(n - events)
+        variance = 1 / events + 1 / (n - events)
+    whole = np.isfinite(variance[here] + variance[there])
+    with np.errstate(invalid="ignore"):
+        raw = np.where(whole, logit[here] - logit[there], np.nan)
+    se = np.where(whole, np.sqrt(variance[here] + variance[there]), np.nan)
+    return raw, se, ["" if ok else ZERO_CELL for ok in whole]

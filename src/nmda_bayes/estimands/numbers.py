@@ -1,0 +1,119 @@
+"""Numbers a clinician asks for: contrasts, the dose for an effect, numbers needed to treat or harm."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from nmda_bayes.dims import AGENT, DOSE, OUTCOME, SAMPLE
+from nmda_bayes.estimands.reading import spec_of, is_risk
+from nmda_bayes.estimands.response import Doses, dose_response, linear_response
+from nmda_bayes.intervals import interval
+
+COMPARATOR = "comparator"
+
+
+def contrasts(fit: xr.DataTree, outcome: str, dose: float) -> xr.DataArray:
+    """Compare every agent with every other at one dose.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+    dose
+        The exposure of both agents, in the units of the spec's exposure.
+
+    Returns
+    -------
+    xr.DataArray
+        Agent minus comparator on the linear predictor's scale; dims agent, comparator, condition,
+        chain, draw.
+    """
+    response = linear_response(fit, outcome, [dose]).isel({DOSE: 0})
+    return (response - response.rename({AGENT: COMPARATOR})).rename("contrast")
+
+
+def effective_dose(
+    fit: xr.DataTree, outcome: str, effect: float, dose: Doses = None
+) -> xr.DataArray:
+    """Find the dose that has an effect of a given size.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+    effect
+        On the outcome's natural scale: a difference from dose 0 (negative for a fall), or an
+        absolute risk.
+    dose
+        Exposures to search, increasing from 0; a grid over what was tried if None.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims agent, condition, chain, draw; NaN in the draws where no dose of the grid reaches it,
+        so that their share is the probability that the effect is not reached.
+    """
+    response = dose_response(fit, dose).sel({OUTCOME: outcome}, drop=True)
+    start = response.isel({DOSE: 0})
+    reached = (response - effect) * (start - effect) <= 0
+    first = reached.argmax(DOSE)
+    ever = reached.any(DOSE)
+    before = (first - 1).clip(min=0)
+    grid = response[DOSE]
+    low, high = response.isel({DOSE: before}), response.isel({DOSE: first})
+    d_low, d_high = grid.isel({DOSE: before}), grid.isel({DOSE: first})
+    span = (high - low).where(high != low, 1.0)
+    between = d_low.drop_vars(DOSE) + (d_high.drop_vars(DOSE) - d_low.drop_vars(DOSE)) * (
+        (effect - low).drop_vars(DOSE) / span.drop_vars(DOSE)
+    )
+    bare = between.drop_vars([c for c in between.coords if c not in between.dims])
+    return bare.where(ever.drop_vars(DOSE, errors="ignore")).rename("effective_dose")
+
+
+def number_needed(
+    fit: xr.DataTree, outcome: str, dose: float, baseline_risk: float | None = None
+) -> xr.Dataset:
+    """Find how many people one more event takes: the NNT of a benefit, the NNH of a harm.
+
+    The inverse of a risk difference has no mean and runs through infinity where the difference
+    crosses 0 (Altman 1998), so the interval is computed on the difference and then inverted.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its binary outcomes.
+    dose
+        The exposure.
+    baseline_risk
+        The risk without the agent; the spec's if None.
+
+    Returns
+    -------
+    xr.Dataset
+        ``lower``, ``median``, ``upper`` of the added risk, and ``number_needed``, its inverse at
+        the median, with ``number_low`` and ``number_high`` (infinite where the interval includes 0);
+        dims agent, condition.
+
+    Raises
+    ------
+    ValueError
+        If the outcome is not a probability.
+    """
+    if not is_risk(spec_of(fit), outcome):
+        raise ValueError(f"'{outcome}' is not binary: it has no number needed")
+    response = dose_response(fit, [0.0, dose], baseline_risk).sel({OUTCOME: outcome}, drop=True)
+    added = response.isel({DOSE: 1}, drop=True) - response.isel({DOSE: 0}, drop=True)
+    found = interval(added.reset_coords(drop=True), SAMPLE)
+    crosses = (found["lower"] <= 0) & (found["upper"] >= 0)
+    with np.errstate(divide="ignore"):
+        found["number_needed"] = 1 / found["median"]
+        found["number_low"] = 1 / found["upper"].where(found["upper"].abs() > 0)
+        found["number_high"] = (1 / found["lower"]).where(~crosses, np.inf)
+    return found

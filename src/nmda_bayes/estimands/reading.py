@@ -1,0 +1,172 @@
+"""What a fit says of itself: its spec, its outcomes' designs, and where each agent was tried."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.components.likelihoods import LIKELIHOODS, LOGIT
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, scoped
+from nmda_bayes.errors import Fault, SpecError, nearest
+from nmda_bayes.spec import AnalysisSpec
+
+#: Points on a default dose grid: enough for a smooth curve at print size.
+GRID = 48
+
+
+def spec_of(fit: xr.DataTree) -> AnalysisSpec:
+    """Read the spec that a fit was made from.
+
+    Parameters
+    ----------
+    fit
+        As `nmda_bayes.fit` gives it.
+
+    Returns
+    -------
+    AnalysisSpec
+        The spec.
+    """
+    return AnalysisSpec.from_dict(json.loads(fit.attrs["spec"]), file="the fit's spec")
+
+
+def variable(spec: AnalysisSpec, outcome: str, name: str) -> str:
+    """Name an outcome's variable in the fit.
+
+    Parameters
+    ----------
+    spec
+        The fit's spec.
+    outcome
+        The outcome.
+    name
+        The variable's own name.
+
+    Returns
+    -------
+    str
+        With the outcome's prefix where there are several.
+    """
+    return scoped(outcome, name, alone=spec.alone)
+
+
+def design_of(fit: xr.DataTree, outcome: str) -> xr.Dataset:
+    """Read which arms an outcome was fitted to.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+
+    Returns
+    -------
+    xr.Dataset
+        Dim arm (and contrast).
+
+    Raises
+    ------
+    SpecError
+        If the fit has no such outcome.
+    """
+    outcomes = fit["design/outcomes"].children
+    if outcome not in outcomes:
+        raise SpecError([Fault(f"the fit has no outcome '{outcome}'", nearest(outcome, [*outcomes]))])
+    return outcomes[outcome].to_dataset()
+
+
+def is_risk(spec: AnalysisSpec, outcome: str) -> bool:
+    """Say whether an outcome is a probability.
+
+    Parameters
+    ----------
+    spec
+        The fit's spec.
+    outcome
+        One of its outcomes.
+
+    Returns
+    -------
+    bool
+        True where its linear predictor is a logit.
+    """
+    return LIKELIHOODS[spec.outcomes[outcome].likelihood].link == LOGIT
+
+
+def tested(fit: xr.DataTree) -> xr.Dataset:
+    """Say where each outcome was tried: trials in each cell, and the range of exposures.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+
+    Returns
+    -------
+    xr.Dataset
+        ``trials`` (outcome, agent, condition), ``tested_from`` and ``tested_to`` (outcome, agent;
+        NaN where no trial).
+    """
+    spec = spec_of(fit)
+    arms = fit["design/arms"].to_dataset()
+    agents, conditions = arms["agent_label"].values, arms["condition_label"].values
+    shape = (len(spec.outcomes), len(agents), len(conditions))
+    trials = np.zeros(shape, dtype=int)
+    low, high = np.full(shape[:2], np.nan), np.full(shape[:2], np.nan)
+    for o, outcome in enumerate(spec.outcomes):
+        frame = design_of(fit, outcome)[["study", "agent", "condition", "exposure"]].to_dataframe()
+        active = frame[frame["exposure"] > 0]
+        for a, agent in enumerate(agents):
+            mine = active[active["agent"] == agent]
+            if not mine.empty:
+                low[o, a], high[o, a] = mine["exposure"].min(), mine["exposure"].max()
+            for c, condition in enumerate(conditions):
+                trials[o, a, c] = mine.loc[mine["condition"] == condition, "study"].nunique()
+    return xr.Dataset(
+        {
+            "trials": ((OUTCOME, AGENT, CONDITION), trials),
+            "tested_from": ((OUTCOME, AGENT), low),
+            "tested_to": ((OUTCOME, AGENT), high),
+        },
+        coords={OUTCOME: list(spec.outcomes), AGENT: agents, CONDITION: conditions},
+    )
+
+
+def default_doses(fit: xr.DataTree) -> xr.DataArray:
+    """Make a dose grid from 0 to half as much again as was ever tried.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+
+    Returns
+    -------
+    xr.DataArray
+        Dim dose: 0, then evenly spaced on the log scale, for exposures span decades.
+    """
+    where = tested(fit)
+    low, high = float(where["tested_from"].min()) / 4, float(where["tested_to"].max()) * 1.5
+    values = np.concatenate([[0.0], np.geomspace(low, high, GRID - 1)])
+    return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
+
+
+def exposure_axis(spec: AnalysisSpec) -> str:
+    """Write the dose axis's label.
+
+    Parameters
+    ----------
+    spec
+        The fit's spec.
+
+    Returns
+    -------
+    str
+        The axes of the outcomes' exposures, each once.
+    """
+    axes = (EXPOSURES[outcome.exposure].axis for outcome in spec.outcomes.values())
+    return "; ".join(dict.fromkeys(axes))

@@ -1,0 +1,196 @@
+"""Effects at a dose, on the scale that a reader thinks in.
+
+The curve is the catalogue's own formula on the posterior draws: nothing is written twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
+from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.reading import (
+    default_doses,
+    exposure_axis,
+    is_risk,
+    spec_of,
+    tested,
+    variable,
+)
+
+DIFFERENCE, RISK = "difference", "risk"
+Doses = Sequence[float] | np.ndarray | xr.DataArray | None
+
+
+def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.DataArray:
+    """Evaluate an outcome's curve on the scale of its linear predictor.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+    dose
+        Exposures >= 0 in the units of the spec's exposure; a grid over what was tried if None.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims agent, condition, dose, chain, draw; 0 at dose 0.
+    """
+    spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
+    curve = CURVES[spec.outcomes[outcome].curve]
+    theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
+    grid = _grid(fit, dose)
+    arms = fit["design/arms"].to_dataset()
+    everywhere = xr.DataArray(
+        np.zeros((arms.sizes["agent_label"], arms.sizes["condition_label"])),
+        coords={AGENT: arms["agent_label"].values, CONDITION: arms["condition_label"].values},
+        dims=(AGENT, CONDITION),
+    )
+    response = everywhere + curve.response(grid, theta, np)
+    return response.transpose(AGENT, CONDITION, DOSE, *SAMPLE)
+
+
+def dose_response(
+    fit: xr.DataTree, dose: Doses = None, baseline_risk: float | None = None
+) -> xr.DataArray:
+    """Evaluate every outcome's curve on its natural scale.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    dose
+        Exposures >= 0 in the units of the spec's exposure; a grid over what was tried if None.
+    baseline_risk
+        The risk at dose 0 from which a binary outcome's risks are counted; the spec's
+        ``window.baseline_risk`` if None.
+
+    Returns
+    -------
+    xr.DataArray
+        ``response``, dims outcome, agent, condition, dose, chain, draw. Coordinate ``scale`` says
+        per outcome whether it is a difference from dose 0, in the outcome's units, or an absolute
+        risk; ``extrapolated`` whether the dose lies beyond what was tried of the agent; ``trials``
+        how many trials a cell has (0: it rests on the others and the prior).
+
+    Raises
+    ------
+    SpecError
+        If an outcome is binary and no baseline risk is stated.
+    """
+    spec = spec_of(fit)
+    risks = [name for name in spec.outcomes if is_risk(spec, name)]
+    baseline_risk = stated_baseline(fit, baseline_risk) if risks else None
+    parts = []
+    for name in spec.outcomes:
+        response = linear_response(fit, name, dose)
+        if name in risks and baseline_risk is not None:
+            response = absolute_risk(response, baseline_risk)
+        parts.append(response)
+    joined = xr.concat(parts, dim=xr.Variable(OUTCOME, list(spec.outcomes)))
+    outcomes = spec.outcomes.items()
+    scale = [RISK if name in risks else DIFFERENCE for name in spec.outcomes]
+    labelled = joined.assign_coords(
+        scale=(OUTCOME, scale),
+        label=(OUTCOME, [o.label or name for name, o in outcomes]),
+        unit=(OUTCOME, ["probability" if name in risks else o.unit for name, o in outcomes]),
+        better=(OUTCOME, [o.better for _, o in outcomes]),
+    )
+    where = tested(fit)
+    labelled = labelled.assign_coords(
+        {k: where[k] for k in ("trials", "tested_from", "tested_to")},
+    ).assign_coords(extrapolated=extrapolated(where["tested_to"], joined[DOSE]))
+    labelled.attrs = {"exposure_axis": exposure_axis(spec)}
+    if baseline_risk is not None:
+        labelled.attrs["baseline_risk"] = baseline_risk
+    return labelled.rename("response")
+
+
+def extrapolated(tested_to: xr.DataArray, dose: xr.DataArray) -> xr.DataArray:
+    """Say which doses lie beyond what was tried.
+
+    Parameters
+    ----------
+    tested_to
+        The largest exposure tried; NaN where there was no trial.
+    dose
+        Exposures.
+
+    Returns
+    -------
+    xr.DataArray
+        True beyond, and everywhere without a trial. Doses between 0 and the smallest tried lie
+        between the reference arm and it, and count as inside.
+    """
+    # A millionth of slack: a grid point at the largest tried dose is not beyond it.
+    return ~(dose <= tested_to * (1 + 1e-6))
+
+
+def absolute_risk(log_odds_ratio: xr.DataArray, baseline_risk: float) -> xr.DataArray:
+    """Turn log odds ratios into the risk that they imply at a baseline.
+
+    Parameters
+    ----------
+    log_odds_ratio
+        Any dims.
+    baseline_risk
+        The risk without the agent, between 0 and 1.
+
+    Returns
+    -------
+    xr.DataArray
+        Probabilities, same dims.
+    """
+    logit = np.log(baseline_risk) - np.log1p(-baseline_risk)
+    return 1.0 / (1.0 + np.exp(-(logit + log_odds_ratio)))
+
+
+def stated_baseline(fit: xr.DataTree, baseline_risk: float | None) -> float:
+    """Find the baseline risk that an answer is counted from.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    baseline_risk
+        As the caller states it, or None.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    SpecError
+        If neither the caller nor the spec states one, or it is no probability.
+    """
+    window = spec_of(fit).window
+    stated = window.baseline_risk if baseline_risk is None and window else baseline_risk
+    if stated is None or not 0 < stated < 1:
+        raise SpecError(
+            [
+                Fault(
+                    "a risk needs a baseline between 0 and 1 to be counted from",
+                    "Pass baseline_risk=..., or write window.baseline_risk in the spec.",
+                    column="window.baseline_risk",
+                )
+            ]
+        )
+    return stated
+
+
+def _grid(fit: xr.DataTree, dose: Doses) -> xr.DataArray:
+    if dose is None:
+        return default_doses(fit)
+    values = np.atleast_1d(np.asarray(dose, dtype=float))
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise SpecError([Fault("a dose is negative or not a number", "Give doses >= 0.", column=DOSE)])
+    return xr.DataArray(values, dims=DOSE, coords={DOSE: values})

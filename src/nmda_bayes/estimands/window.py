@@ -1,0 +1,87 @@
+"""The therapeutic window: at which dose is there enough relief for an acceptable added risk?"""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from nmda_bayes.dims import OUTCOME, SAMPLE
+from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.reading import spec_of
+from nmda_bayes.estimands.response import DIFFERENCE, Doses, dose_response, stated_baseline
+
+
+def therapeutic_window(
+    fit: xr.DataTree,
+    benefit_at_least: float | None = None,
+    risk_at_most: float | None = None,
+    baseline_risk: float | None = None,
+    dose: Doses = None,
+) -> xr.Dataset:
+    """Find the probability of enough benefit, of acceptable harm, and of both, by dose.
+
+    Both come from the same draws, so that what is correlated stays correlated.
+
+    Parameters
+    ----------
+    fit
+        A fit whose spec has a window.
+    benefit_at_least
+        The least benefit that matters, in the outcome's units; the spec's if None.
+    risk_at_most
+        The largest acceptable added risk; the spec's if None.
+    baseline_risk
+        The risk without the agent; the spec's if None.
+    dose
+        Exposures; a grid over what was tried if None.
+
+    Returns
+    -------
+    xr.Dataset
+        ``p_benefit``, ``p_risk`` and ``p_both``, dims agent, condition, dose, with where each rests
+        on a trial and where it is extrapolated.
+
+    Raises
+    ------
+    SpecError
+        If the spec names no benefit and harm.
+    """
+    window = spec_of(fit).window
+    if window is None:
+        mend = "Write [window] with benefit, harm, benefit_at_least, risk_at_most, baseline_risk."
+        raise SpecError([Fault("the spec has no window", mend, column="window")])
+    enough = window.benefit_at_least if benefit_at_least is None else benefit_at_least
+    bearable = window.risk_at_most if risk_at_most is None else risk_at_most
+    baseline = stated_baseline(fit, baseline_risk)
+    response = dose_response(fit, dose, baseline)
+    benefit = response.sel({OUTCOME: window.benefit}, drop=True)
+    harm = response.sel({OUTCOME: window.harm}, drop=True)
+    gain = _gain(response, window.benefit)
+    relieved = gain >= enough
+    spared = harm - baseline <= bearable
+    coords = {
+        "trials_benefit": benefit["trials"],
+        "trials_harm": harm["trials"],
+        "extrapolated": benefit["extrapolated"] | harm["extrapolated"],
+    }
+    bare = {"p_benefit": relieved, "p_risk": spared, "p_both": relieved & spared}
+    found = xr.Dataset({k: v.mean(SAMPLE).reset_coords(drop=True) for k, v in bare.items()})
+    found = found.assign_coords({k: v.reset_coords(drop=True) for k, v in coords.items()})
+    labels = response["label"].to_series()
+    found.attrs = {
+        "benefit_at_least": enough,
+        "risk_at_most": bearable,
+        "baseline_risk": baseline,
+        "exposure_axis": response.attrs["exposure_axis"],
+        "benefit_unit": str(response["unit"].to_series()[window.benefit]),
+        "benefit_label": str(labels[window.benefit]),
+        "harm_label": str(labels[window.harm]),
+    }
+    return found
+
+
+def _gain(response: xr.DataArray, outcome: str) -> xr.DataArray:
+    """The benefit, counted upwards: a fall in pain and a rise in responders are both gains."""
+    one = response.sel({OUTCOME: outcome}, drop=True)
+    at_zero = 0.0 if str(one["scale"].item()) == DIFFERENCE else one.attrs["baseline_risk"]
+    lower = str(one["better"].item()) == "lower"
+    return at_zero - one if lower else one - at_zero

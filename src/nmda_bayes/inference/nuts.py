@@ -1,0 +1,144 @@
+"""Fit a spec to evidence by the No-U-Turn sampler, and keep all that a reader will ask of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+
+import pymc as pm
+import xarray as xr
+from pymc.stats import compute_log_prior
+
+from nmda_bayes.design import build_design
+from nmda_bayes.evidence import evidence_map
+from nmda_bayes.model import CHEAP, OFFSET, model_of
+from nmda_bayes.spec import AnalysisSpec
+
+PRIOR_DRAWS = 2000
+PACKAGES = ("nmda-bayes", "pymc", "pytensor", "nutpie", "arviz", "xarray", "numpy")
+SAMPLE_STATS = (
+    "diverging",
+    "energy",
+    "energy_error",
+    "depth",
+    "maxdepth_reached",
+    "n_steps",
+    "step_size",
+    "mean_tree_accept",
+    "logp",
+)
+
+
+def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) -> xr.DataTree:
+    """Fit an analysis.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    evidence
+        As `nmda_bayes.load_evidence` gives it.
+    progress
+        Show the sampler's progress bar.
+
+    Returns
+    -------
+    xr.DataTree
+        Groups ``prior, prior_predictive, posterior, posterior_predictive, log_likelihood,
+        log_prior, sample_stats, observed_data``, the ``design`` that was seen and the
+        ``evidence_map`` of what there was to see; attributes ``spec``, ``evidence_hash``,
+        ``evidence_source``, ``versions``, ``seed`` and ``model_text``.
+
+    Raises
+    ------
+    SpecError, EvidenceError
+        If the spec and the evidence do not fit each other.
+    """
+    design = build_design(spec, evidence)
+    model = model_of(spec, design)
+    result = sample_posterior(model, spec, progress=progress)
+    with model:
+        _add_predictions(result, spec)
+    for name, group in design.children.items():
+        result[f"design/{name}"] = group.copy()
+    result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
+    result.attrs = {
+        "spec": spec.to_json(),
+        "evidence_hash": str(evidence.attrs["evidence_hash"]),
+        "evidence_source": str(evidence.attrs["source"]),
+        "versions": json.dumps(_versions()),
+        "seed": spec.sampling.seed,
+        "model_text": model.str_repr(),
+    }
+    return result
+
+
+def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
+    """Draw from the posterior of a model.
+
+    Parameters
+    ----------
+    model
+        The graph.
+    spec
+        Its sampling settings are used.
+    progress
+        Show the sampler's progress bar.
+
+    Returns
+    -------
+    xr.DataTree
+        Groups posterior and sample_stats.
+    """
+    import nutpie
+
+    settings = spec.sampling
+    drawn = nutpie.sample(
+        nutpie.compile_pymc_model(model),
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        seed=settings.seed,
+        target_accept=settings.target_accept,
+        save_warmup=False,
+        progress_bar=progress,
+    )
+    stats = drawn["sample_stats"].to_dataset()
+    kept = [name for name in SAMPLE_STATS if name in stats]
+    return xr.DataTree.from_dict(
+        {"posterior": drawn["posterior"].to_dataset(), "sample_stats": stats[kept]}
+    )
+
+
+def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
+    """Add prior, predictive and density groups, from the graph itself; the model is on the stack."""
+    model = pm.modelcontext(None)
+    seed = spec.sampling.seed
+    prior = pm.sample_prior_predictive(PRIOR_DRAWS, random_seed=seed, compile_kwargs=CHEAP)
+    predicted = pm.sample_posterior_predictive(
+        result, random_seed=seed, progressbar=False, compile_kwargs=CHEAP
+    )
+    likelihood = pm.compute_log_likelihood(
+        result, extend_inferencedata=False, progressbar=False, compile_kwargs=CHEAP
+    )
+    # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
+    written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
+    log_prior = compute_log_prior(
+        result, var_names=written, extend_inferencedata=False, progressbar=False,
+        compile_kwargs=CHEAP,
+    )
+    for name, tree in (
+        ("prior", prior["prior"]),
+        ("prior_predictive", prior["prior_predictive"]),
+        ("observed_data", prior["observed_data"]),
+        ("posterior_predictive", predicted["posterior_predictive"]),
+        ("log_likelihood", likelihood),
+        ("log_prior", log_prior),
+    ):
+        dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
+        result[name] = xr.DataTree(dataset)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
