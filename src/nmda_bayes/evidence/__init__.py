@@ -1,0 +1,29 @@
+"""Evidence: trials as labelled tables, checked, traceable, and never used twice.
+
+The floor below every model. It reads the shipped base, a folder of tables, or one flat table of
+your own, and hands out an `xarray.DataTree`; it fits nothing and imports no sampler.
+"""
+
+from nmda_bayes.evidence.comparisons import review_analysis
+from nmda_bayes.evidence.load import load_evidence
+from nmda_bayes.evidence.map import evidence_map
+from nmda_bayes.evidence.network import connected_parts, network, network_faults
+from nmda_bayes.evidence.shipped import shipped_folder
+from nmda_bayes.evidence.summary import Summary, summarise
+from nmda_bayes.evidence.tables import TABLES, dictionary
+from nmda_bayes.evidence.tree import table
+
+__all__ = [
+    "TABLES",
+    "Summary",
+    "connected_parts",
+    "dictionary",
+    "evidence_map",
+    "load_evidence",
+    "network",
+    "network_faults",
+    "review_analysis",
+    "shipped_folder",
+    "summarise",
+    "table",
+]
