@@ -33,7 +33,7 @@ check: $(READY)  ## style, types, floors, docstrings
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(find src -name '*.py')
+	$(BIN)/python -m numpydoc lint --config . $$(find src -name '*.py')
 
 notebooks: $(READY)  ## every notebook, run from the top into build/notebooks
 	mkdir -p build/notebooks
