@@ -4,7 +4,7 @@ Derived here and typed nowhere::
 
     se_used               = se                 where the source gives it
                           = sd / sqrt(n)       otherwise
-    hours_after_treatment = time_hours - end of treatment, in hours since its start
+    hours_after_treatment = time_hours - end of the study's treatments, both since their start
     se of a contrast      = (ci_high - ci_low) / (2 * 1.959964)    where no se is printed
     ratios (RR, OR, ...)  are loaded as logarithms, interval and all
 """
@@ -113,17 +113,19 @@ def standard_errors(results: pd.DataFrame) -> pd.Series:
 
 
 def hours_after_treatment(results: pd.DataFrame, arms: pd.DataFrame) -> pd.Series:
-    """Give the time of each result since its arm's treatment ended.
+    """Give the time of each result since its study's treatments ended.
 
-    Treatment ends with the infusion for a single dose whose length is known, at once for one whose
-    length is not, and with its last day for a course.
+    An arm's treatment ends with the infusion for a single dose whose length is known, at once for
+    one whose length is not, and with its last day for a course. The clock of a study starts when
+    its last arm ends: with a clock for each arm, a push and an infusion measured at one hour would
+    stand at two times, and no longer compare.
 
     Parameters
     ----------
     results
-        With columns arm and time_hours (hours since treatment began).
+        With columns study and time_hours (hours since treatment began).
     arms
-        With columns arm, infusion_hours, n_administrations and treatment_days.
+        With columns study, infusion_hours, n_administrations and treatment_days.
 
     Returns
     -------
@@ -133,8 +135,8 @@ def hours_after_treatment(results: pd.DataFrame, arms: pd.DataFrame) -> pd.Serie
     single = arms["n_administrations"] == 1
     # A continuous infusion over days counts as one administration with its own length in hours.
     end = (arms["treatment_days"] * 24).where(~single, arms["infusion_hours"].fillna(0.0))
-    by_arm = pd.Series(end.to_numpy(float), index=arms["arm"].to_numpy())
-    return results["time_hours"] - by_arm.reindex(results["arm"]).to_numpy(float)
+    last = end.astype(float).groupby(arms["study"]).max()
+    return results["time_hours"] - results["study"].map(last).astype(float)
 
 
 def contrasts_as_modelled(contrasts: pd.DataFrame) -> pd.DataFrame:
