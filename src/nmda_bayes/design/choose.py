@@ -17,7 +17,14 @@ from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 from nmda_bayes.spec.schema import TimeSpec
 
 ARM_COLUMNS = ["arm", "study", "agent", "condition", "route", "regimen", "exposure"]
-ROW_COLUMNS = ["measure", "time_hours", "time_label", "time_window", "source", "provenance"]
+ROW_COLUMNS = [
+    "measure", "time_hours", "time_label", "time_window", "source", "provenance", "dose_note"
+]
+
+#: Hours since treatment began that a review's windows cover, for rows that give no hour: up to a
+#: week, to three months, later.
+WINDOWS = {"immediate": (0.0, 168.0), "short": (168.0, 2190.0), "medium": (2190.0, np.inf)}
+STRATUM = "stratum"
 
 
 @dataclass
@@ -209,18 +216,26 @@ def _place_on_dose_axis(
 
 def _keep_time(sieve: _Sieve, time: TimeSpec) -> None:
     """Keep each study's best time point, the same for all its arms."""
-    since = sieve.rows["hours_after_treatment"]
-    window = sieve.rows["time_window"].isin(time.windows)
-    limit = time.at_most_hours_after_treatment
-    within = window | (since <= limit) if limit is not None else since.notna() | window
-    sieve.keep(within, "outside the time window, or its time is not known")
+    hours = sieve.rows["hours_after_treatment"]
+    limit = np.inf if time.at_most_hours is None else time.at_most_hours
+    undated = hours.isna() & (time.undated == "window_of_the_end") & _window_holds_the_end(sieve.rows)
+    sieve.keep((hours.abs() <= limit) | undated, "outside the time window, or its time is not known")
     rows = sieve.rows
     hours = rows["hours_after_treatment"]
-    distance = {"nearest_end_of_treatment": hours.abs(), "earliest": hours, "latest": -hours}
+    cost = {"nearest_end_of_treatment": hours.abs(), "earliest": hours, "latest": -hours}[time.rule]
     # A row known only by its window yields to one with an hour, but enters where it stands alone.
-    distance_known = distance[time.rule].fillna(np.inf)
-    best = distance_known.groupby([rows["study"], rows["measure"]]).transform("min")
-    sieve.keep(distance_known == best, f"another time point is the {time.rule.replace('_', ' ')}")
+    cost = cost.fillna(np.inf)
+    best = cost.groupby([rows["study"], rows["measure"]]).transform("min")
+    sieve.keep(cost == best, f"another time point is chosen: {time.rule.replace('_', ' ')}")
+
+
+def _window_holds_the_end(rows: pd.DataFrame) -> pd.Series:
+    """Say whether the window that a review gives a row holds the end of its treatment."""
+    end = (rows["treatment_days"] * 24).fillna(rows["infusion_hours"]).groupby(rows["study"])
+    last = end.transform("max")
+    bounds = rows["time_window"].map(lambda window: WINDOWS.get(window, (np.nan, np.nan)))
+    low, high = (bounds.map(lambda pair, i=i: pair[i]).astype(float) for i in (0, 1))
+    return (last > low) & (last <= high)
 
 
 def _keep_measure(sieve: _Sieve) -> None:
@@ -240,6 +255,8 @@ def _keep_measure(sieve: _Sieve) -> None:
 
 
 def _keep_one_row_an_arm(sieve: _Sieve) -> None:
+    strata = sieve.rows["overlaps"].str.startswith(STRATUM)
+    sieve.keep(~strata, "a stratum of an arm, which is not what was randomised")
     rows = sieve.rows
     whole = (rows["overlaps"] == "") & (rows["exposure"] > 0)
     has_whole = whole.groupby(rows["study"]).transform("any")

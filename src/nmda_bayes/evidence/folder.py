@@ -18,6 +18,7 @@ from nmda_bayes.evidence.tables import TABLES
 from nmda_bayes.evidence.tree import (
     arm_label,
     contrasts_as_modelled,
+    course_totals,
     evidence_tree,
     hours_after_treatment,
     standard_errors,
@@ -286,7 +287,7 @@ def _source_faults(frames: Frames, folder: Path) -> Iterator[Fault]:
 def _derive(frames: Frames) -> Frames:
     studies, arms = frames["studies"], frames["arms"]
     results, contrasts = frames["results"], frames["contrasts"]
-    arms = arms.assign(
+    arms = course_totals(arms).assign(
         arm=_arm_keys(arms, "arm_id"),
         dose=np.where(arms["agent"] == "placebo", 0.0, np.nan),
     )

@@ -139,6 +139,35 @@ def hours_after_treatment(results: pd.DataFrame, arms: pd.DataFrame) -> pd.Serie
     return results["time_hours"] - results["study"].map(last).astype(float)
 
 
+#: Flag of a total that was worked out from a rate.
+FROM_RATE = "total = rate at the end x hours of the infusion: an upper bound if the rate was stepped"
+
+
+def course_totals(arms: pd.DataFrame) -> pd.DataFrame:
+    """Work out the total dose of single infusions that are printed as a rate, and flag it.
+
+    Parameters
+    ----------
+    arms
+        With columns dose_value, dose_unit, infusion_hours, n_administrations and
+        total_dose_mg_per_kg.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``total_dose_mg_per_kg`` with such totals filled in, and ``dose_note``, which says where.
+        A bolus before an infusion whose length is not printed stays empty.
+    """
+    total = arms["total_dose_mg_per_kg"]
+    by_rate = arms["dose_value"] * arms["infusion_hours"]
+    stated = (arms["dose_unit"] == "mg_per_kg_per_h") & (arms["n_administrations"] == 1)
+    fill = total.isna() & stated & by_rate.notna()
+    return arms.assign(
+        total_dose_mg_per_kg=total.where(~fill, by_rate),
+        dose_note=np.where(fill, FROM_RATE, ""),
+    )
+
+
 def contrasts_as_modelled(contrasts: pd.DataFrame) -> pd.DataFrame:
     """Bring printed contrasts to the scale of a normal model.
 

@@ -97,8 +97,8 @@ class TimeSpec(Frozen):
     """Which of a study's time points enters: one for each outcome."""
 
     rule: Literal["nearest_end_of_treatment", "earliest", "latest"]
-    at_most_hours_after_treatment: float | None = None
-    windows: Words = ()
+    at_most_hours: Annotated[float, Field(ge=0)] | None = None
+    undated: Literal["window_of_the_end", "leave_out"] = "leave_out"
     why: str = ""
 
 

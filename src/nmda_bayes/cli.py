@@ -1,0 +1,259 @@
+"""The command line: one verb, one library call.
+
+Nothing heavy is imported before a verb needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmda_bayes.errors import EvidenceError, Fault, InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nmda_bayes.spec import AnalysisSpec
+
+DONE, BAD_INPUT, REFUSED, INTERRUPTED = 0, 2, 3, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Bayesian evidence synthesis of NMDA-receptor antagonists: benefit and psychotomimetic"
+    " harm, together, over dose.",
+    epilog="Exit codes: 0 done; 2 bad input; 3 the diagnostics refused the fit (all is written,"
+    " the report says so first).",
+)
+
+Spec = Annotated[str, typer.Argument(help="A spec (TOML), or the name of a shipped one.")]
+Evidence = Annotated[
+    Path | None,
+    typer.Option("--evidence", help="A folder or flat CSV instead of the spec's own evidence."),
+]
+Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the results.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _verb(function: Callable[..., int]) -> Callable[..., None]:
+    """Make a library call a verb: faults are told and become exit codes, not tracebacks."""
+
+    @wraps(function)
+    def verb(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except InputError as error:
+            for fault in error.faults:
+                typer.echo(f"error: {fault}", err=True)
+            count = len(error.faults)
+            typer.echo(f"{count} fault{'s' if count > 1 else ''}; nothing was written.", err=True)
+            code = BAD_INPUT
+        except OSError as error:
+            typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+            code = BAD_INPUT
+        except KeyboardInterrupt:
+            typer.echo("interrupted; nothing half-written was left behind.", err=True)
+            code = INTERRUPTED
+        raise typer.Exit(code)
+
+    return app.command(function.__name__)(verb)
+
+
+@_verb
+def check(
+    evidence: Annotated[
+        str, typer.Argument(help="A folder of tables or a flat CSV; the shipped base if left out.")
+    ] = "nmda",
+    reference: Annotated[str, typer.Option(help="The agent at dose 0.")] = "placebo",
+) -> int:
+    """Validate evidence: every fault at once, with file, row, column and the mend.
+
+    nmda-bayes check
+
+    nmda-bayes check my_trials.csv
+    """
+    from nmda_bayes.evidence import load_evidence, network_faults, summarise
+
+    loaded = load_evidence(evidence)
+    typer.echo(summarise(loaded))
+    faults = list(network_faults(loaded, reference))
+    if faults:
+        raise EvidenceError(faults)
+    typer.echo("No fault.")
+    return DONE
+
+
+@_verb
+def show(spec: Spec, evidence: Evidence = None) -> int:
+    """Print the generative model, the priors, and the arms and network that it will see.
+
+    nmda-bayes show benefit_risk
+    """
+    from nmda_bayes.report.words import show_text
+
+    typer.echo(show_text(*_read(spec, evidence)))
+    return DONE
+
+
+@_verb
+def fit(spec: Spec, out: Out, evidence: Evidence = None) -> int:
+    """Fit a spec: writes fit.nc, summary.csv, diagnostics.csv and manifest.json.
+
+    nmda-bayes fit my_spec.toml --evidence my_trials.csv --out results
+    """
+    return _fit(spec, evidence, out)
+
+
+@_verb
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that fit or run wrote.")],
+) -> int:
+    """Write report.html, one self-contained page, beside a stored fit.
+
+    nmda-bayes report results
+    """
+    from nmda_bayes.checks import check as check_fit
+    from nmda_bayes.inference import read_fit
+    from nmda_bayes.report import write_report
+
+    stored = read_fit(folder)
+    with _stage("writing the report"):
+        path = write_report(folder / "report.html", stored)
+    typer.echo(f"report: {path}")
+    return DONE if check_fit(stored).passed else REFUSED
+
+
+@_verb
+def run(spec: Spec, out: Out, evidence: Evidence = None) -> int:
+    """Check the evidence, fit, and report.
+
+    nmda-bayes run benefit_risk --out results
+    """
+    return _fit(spec, evidence, out, report=True)
+
+
+@_verb
+def simulate(
+    spec: Spec,
+    out: Out,
+    evidence: Evidence = None,
+    seed: Annotated[int | None, typer.Option(help="The spec's own seed if left out.")] = None,
+) -> int:
+    """Draw evidence from a spec's prior: writes evidence.csv, spec.toml and truth.csv.
+
+    nmda-bayes simulate benefit_risk --out made_up
+    """
+    import tomli_w
+
+    from nmda_bayes.report.tables import values_table
+    from nmda_bayes.simulate import simulate as draw
+
+    read, loaded = _read(spec, evidence)
+    _must_be_free(out)
+    table, truth, reading = draw(read, loaded, seed=seed)
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "evidence.csv", index=False)
+    values_table(truth).to_csv(out / "truth.csv", index=False)
+    content = reading.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
+    (out / "spec.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+    typer.echo(f"synthetic evidence: {out}; fit it with: nmda-bayes fit {out}/spec.toml --out ...")
+    return DONE
+
+
+def _fit(spec: str, evidence: Path | None, out: Path, *, report: bool = False) -> int:
+    read, loaded = _read(spec, evidence)
+    _must_be_free(out)
+    from nmda_bayes.checks import check as check_fit
+    from nmda_bayes.inference import fit as fit_spec
+    from nmda_bayes.inference import write_fit
+    from nmda_bayes.report import write_report
+    from nmda_bayes.report.tables import summary_table
+
+    with _stage(f"compiling and sampling: {read.title}"):
+        result = fit_spec(read, loaded, progress=sys.stderr.isatty())
+    with _stage("checking"):
+        checks = check_fit(result)
+    out.mkdir(parents=True, exist_ok=True)
+    write_fit(result, out / "fit.nc")
+    summary_table(result).to_csv(out / "summary.csv", index=False)
+    checks.diagnostics.to_csv(out / "diagnostics.csv", index=False)
+    manifest = _manifest(spec, result, checks)
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    if report:
+        with _stage("writing the report"):
+            path = write_report(out / "report.html", result)
+        typer.echo(f"report: {path}")
+    typer.echo(f"fit: {out / 'fit.nc'}")
+    if checks.passed:
+        return DONE
+    typer.echo("REFUSED: the diagnostics do not vouch for these draws:", err=True)
+    for failed in checks.gate[~checks.gate["passed"]].itertuples():
+        typer.echo(
+            f"  {failed.check} {failed.value:.4g} (limit {failed.threshold:g}) at {failed.where}",
+            err=True,
+        )
+    return REFUSED
+
+
+def _read(spec: str, evidence: Path | None) -> tuple[AnalysisSpec, xr.DataTree]:
+    """Read a spec and the evidence that it, or the user, names."""
+    from nmda_bayes.evidence import load_evidence
+    from nmda_bayes.evidence.shipped import shipped_folder
+    from nmda_bayes.spec import AnalysisSpec
+
+    path = Path(spec)
+    if not path.exists():
+        shipped = shipped_folder("models") / f"{path.name.removesuffix('.toml')}.toml"
+        path = shipped if shipped.exists() else path
+    read = AnalysisSpec.from_toml(path)
+    if evidence is not None:
+        return read, load_evidence(evidence)
+    beside = path.parent / read.evidence
+    named = beside if read.evidence != "nmda" and beside.exists() else read.evidence
+    return read, load_evidence(named)
+
+
+def _must_be_free(out: Path) -> None:
+    """Refuse a folder that holds anything: nothing of the user's is written over."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        mend = "Name a new folder; nothing was written over."
+        raise InputError([Fault("exists and is not empty", mend, file=str(out))])
+
+
+def _manifest(spec: str, result: xr.DataTree, checks: Any) -> dict[str, Any]:
+    return {
+        "spec_file": spec,
+        "spec": json.loads(result.attrs["spec"]),
+        "evidence": result.attrs["evidence_source"],
+        "evidence_hash": result.attrs["evidence_hash"],
+        "versions": json.loads(result.attrs["versions"]),
+        "seed": int(result.attrs["seed"]),
+        "passed": checks.passed,
+        "gate": checks.gate.to_dict(orient="records"),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@contextmanager
+def _stage(what: str) -> Iterator[None]:
+    """Say what is going on, on standard error, before it takes its time."""
+    typer.echo(f"{what} ...", err=True)
+    yield
+
+
+if __name__ == "__main__":
+    main()
