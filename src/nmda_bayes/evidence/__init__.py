@@ -8,9 +8,10 @@ from nmda_bayes.evidence.comparisons import review_analysis
 from nmda_bayes.evidence.load import load_evidence
 from nmda_bayes.evidence.map import evidence_map
 from nmda_bayes.evidence.network import connected_parts, network, network_faults
+from nmda_bayes.evidence.schemas import dictionary
 from nmda_bayes.evidence.shipped import shipped_folder
 from nmda_bayes.evidence.summary import Summary, summarise
-from nmda_bayes.evidence.tables import TABLES, dictionary
+from nmda_bayes.evidence.tables import TABLES
 from nmda_bayes.evidence.tree import table
 
 __all__ = [

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nmda_bayes.errors import Fault, nearest
+from nmda_bayes.evidence.columns import Column, Table
 from nmda_bayes.evidence.reading import LINE, Sheet
-from nmda_bayes.evidence.tables import Column, Table, schema
+from nmda_bayes.evidence.schemas import schema
 
 #: Words that spreadsheets and R write into a cell that holds nothing.
 BLANKS = ("", "na", "n/a", "nan", "null", "none", "<na>")

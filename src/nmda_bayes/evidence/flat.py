@@ -161,7 +161,9 @@ def _arms(rows: pd.DataFrame) -> pd.DataFrame:
     first = rows.drop_duplicates(["study", "arm_id"])
     label = arm_label(first["study"], first["arm_id"])
     reported = first.assign(agent_reported=first["agent"])
-    return _like("arms", reported.drop(columns=["source"])).assign(arm=label, dose=first["dose"])
+    return _like("arms", reported.drop(columns=["source"])).assign(
+        arm=label, dose=first["dose"], dose_note=""
+    )
 
 
 def _results(rows: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

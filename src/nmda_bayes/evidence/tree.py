@@ -140,7 +140,9 @@ def hours_after_treatment(results: pd.DataFrame, arms: pd.DataFrame) -> pd.Serie
 
 
 #: Flag of a total that was worked out from a rate.
-FROM_RATE = "total = rate at the end x hours of the infusion: an upper bound if the rate was stepped"
+FROM_RATE = (
+    "total = rate at the end x hours of the infusion: an upper bound if the rate was stepped"
+)
 
 
 def course_totals(arms: pd.DataFrame) -> pd.DataFrame:
@@ -199,7 +201,8 @@ def _dataset(frame: pd.DataFrame, dim: str) -> xr.Dataset:
 
 
 def _array(column: pd.Series) -> np.ndarray:
-    return column.to_numpy(None if column.dtype.kind in "iufb" else object)
+    # A copy: what pandas hands out is read-only, and a tree may be edited.
+    return np.array(column.to_numpy(None if column.dtype.kind in "iufb" else object))
 
 
 def _fingerprint(tables: dict[str, pd.DataFrame]) -> str:
