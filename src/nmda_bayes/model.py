@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pymc.dims as pmd
-import pytensor.tensor as pt
 import pytensor.xtensor.math as xp
 import xarray as xr
 
@@ -27,7 +26,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design import ARMS, OUTCOMES, build_design
-from nmda_bayes.dims import AGENT, ARM, CONDITION, CONTRAST, OUTCOME, STUDY, scoped
+from nmda_bayes.dims import AGENT, ARM, CONDITION, CONTRAST, OUTCOME, PAIR, STUDY, scoped
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_parameters
 from nmda_bayes.spec.rules import BASELINE, natural
@@ -120,7 +119,7 @@ class _Outcome:
         return self.over_arms([place.get(v, 0) for v in self.reported[column].values])
 
 
-def _add_outcome(outcome: _Outcome, correlated: Any) -> None:
+def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
     """Add one outcome's three lines to the model on the stack."""
     model = pm.modelcontext(None)
     part, reported = outcome.spec, outcome.reported
@@ -153,52 +152,54 @@ def _at(value: Any, positions: dict[str, Any]) -> Any:
     return value.isel({dim: at for dim, at in positions.items() if dim in value.type.dims})
 
 
-def _delta(outcome: _Outcome, theta: dict[str, Any], correlated: Any) -> Any:
+def _delta(outcome: _Outcome, theta: dict[str, Any], correlated: dict[str, Any]) -> Any:
     """Effects of the arms beyond dose and agent."""
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]
     if heterogeneity.formula is None:
         return 0.0
-    if correlated is None:
-        offset = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.arm,))
+    if outcome.label in correlated:
+        position = outcome.over_arms(outcome.reported["position"].to_numpy())
+        offset = correlated[outcome.label].isel({ARM: position})
     else:
-        of_outcome = correlated.isel({OUTCOME: correlated_position(outcome.label)})
-        offset = of_outcome.isel({ARM: outcome.over_arms(outcome.reported["position"].values)})
+        offset = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.arm,))
     return heterogeneity.formula(offset, **{k: theta[k] for k in heterogeneity.parameters})
 
 
-def correlated_position(label: str) -> int:
-    """Find an outcome's place among the outcomes of the model on the stack.
+def _correlated_offsets(spec: AnalysisSpec, arms: xr.Dataset) -> dict[str, Any]:
+    """Standard normal effects of the arms by outcome, correlated; empty where independent.
 
-    Parameters
-    ----------
-    label
-        The outcome.
-
-    Returns
-    -------
-    int
-        Its position along ``outcome``.
+    The LKJ prior by its C-vine (Lewandowski, Kurowicka and Joe 2009): partial correlations are
+    Beta on (-1, 1), and the rows of the Cholesky factor follow from them. `pm.LKJCorr` would say
+    this in one word, but in PyMC 6.3.2 it hands out the Cholesky factor instead of the matrix.
     """
-    return list(pm.modelcontext(None).coords[OUTCOME]).index(label)
-
-
-def _correlated_offsets(spec: AnalysisSpec, arms: xr.Dataset) -> Any:
-    """Standard normal effects of the arms, correlated between outcomes; None where independent."""
     prior = spec.correlations.heterogeneity
     if prior is None:
-        return None
-    model = pm.modelcontext(None)
-    also = OUTCOME + "_"
-    model.add_coords({ARM: list(arms[ARM].values), also: list(spec.outcomes)})
-    matrix = pm.LKJCorr(
-        "heterogeneity_correlation",
-        n=len(spec.outcomes),
-        eta=prior.kwargs["eta"],
-        dims=(OUTCOME, also),
-    )
-    root = pmd.as_xtensor(pt.linalg.cholesky(matrix), dims=(OUTCOME, also))
-    free = pmd.Normal("arm" + OFFSET, mu=0, sigma=1, dims=(also, ARM))
-    return (root * free).sum(also)
+        return {}
+    names, eta = list(spec.outcomes), prior.kwargs["eta"]
+    pairs = [f"{a}, {b}" for i, b in enumerate(names) for a in names[:i]]
+    pm.modelcontext(None).add_coords({ARM: list(arms[ARM].to_numpy()), PAIR: pairs})
+    free = pmd.Normal("arm" + OFFSET, mu=0, sigma=1, dims=(OUTCOME, ARM))
+    root: list[list[Any]] = []
+    for i in range(len(names)):
+        left, row = 1.0, []
+        for j in range(i):
+            half = eta + (len(names) - 2 - j) / 2
+            share = pmd.Beta(f"{names[j]}_{names[i]}{OFFSET}", alpha=half, beta=half)
+            partial = 2 * share - 1
+            row.append(partial * left)
+            left = left * xp.sqrt(1 - partial**2)
+        root.append([*row, left])
+    correlations = [
+        sum(x * y for x, y in zip(root[i], root[j], strict=False)).expand_dims(PAIR)
+        for i in range(len(names))
+        for j in range(i)
+    ]
+    pmd.Deterministic("heterogeneity_correlation", pmd.concat(correlations, dim=PAIR))
+    of = [free.isel({OUTCOME: k}) for k in range(len(names))]
+    return {
+        name: sum(weight * of[k] for k, weight in enumerate(row))
+        for name, row in zip(names, root, strict=True)
+    }
 
 
 def _parameter(outcome: _Outcome, name: str) -> Any:

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.checks.diagnostics import places
+from nmda_bayes.components.curves import LOG
 from nmda_bayes.dims import AGENT, OUTCOME, SAMPLE, SEPARATOR
 from nmda_bayes.estimands import spec_of, tested
 from nmda_bayes.model import OFFSET
@@ -39,12 +40,16 @@ def parameters_of(fit: xr.DataTree) -> list[str]:
     Returns
     -------
     list[str]
-        Curve parameters, their spreads and heterogeneity; no offsets, baselines or arms.
+        Curve parameters, their spreads and heterogeneity; no offsets, baselines or arms, and of a
+        quantity and its logarithm only the latter.
     """
+    names = [str(name) for name in fit["posterior"].data_vars]
+    own = {name: name.rpartition(SEPARATOR)[2] for name in names}
+    twice = {name for name in names if name.removesuffix(own[name]) + LOG + own[name] in own}
     return [
-        str(name)
-        for name in fit["posterior"].data_vars
-        if not str(name).endswith(OFFSET) and str(name).split(SEPARATOR)[-1] not in NUISANCE
+        name
+        for name in names
+        if not name.endswith(OFFSET) and own[name] not in NUISANCE and name not in twice
     ]
 
 
@@ -69,8 +74,6 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
         one, other = _by_place(prior[name]), _by_place(posterior[name])
         outcome, _, _ = name.rpartition(SEPARATOR)
         for at, before, after in zip(places(posterior[name]), one, other, strict=True):
-            if np.ptp(after) == 0:
-                continue  # the diagonal of a correlation matrix is no parameter
             overlap = overlap_of(before, after)
             agent = dict(p.split("=", 1) for p in at.split(", ") if "=" in p).get(AGENT)
             verdict = _verdict(overlap)

@@ -29,9 +29,8 @@ def prior_sensitivity(fit: xr.DataTree) -> pd.DataFrame:
     """
     written = [str(name) for name in fit["log_prior"].data_vars]
     scaled = [name for name in written if name.split(SEPARATOR)[-1] != "baseline"]
-    moving = [n for n in parameters_of(fit) if not n.endswith("heterogeneity_correlation")]
     with warnings.catch_warnings():
         # A Pareto k above its limit warns per variable; the gate and the table speak for it.
         warnings.simplefilter("ignore", UserWarning)
-        found = arviz_stats.psense_summary(fit, var_names=moving, prior_var_names=scaled)
+        found = arviz_stats.psense_summary(fit, var_names=parameters_of(fit), prior_var_names=scaled)
     return found.rename_axis("variable").reset_index()

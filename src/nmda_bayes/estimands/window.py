@@ -53,8 +53,8 @@ def therapeutic_window(
     bearable = window.risk_at_most if risk_at_most is None else risk_at_most
     baseline = stated_baseline(fit, baseline_risk)
     response = dose_response(fit, dose, baseline)
-    benefit = response.sel({OUTCOME: window.benefit}, drop=True)
-    harm = response.sel({OUTCOME: window.harm}, drop=True)
+    benefit = response.sel({OUTCOME: window.benefit})
+    harm = response.sel({OUTCOME: window.harm})
     gain = _gain(response, window.benefit)
     relieved = gain >= enough
     spared = harm - baseline <= bearable
@@ -81,7 +81,7 @@ def therapeutic_window(
 
 def _gain(response: xr.DataArray, outcome: str) -> xr.DataArray:
     """The benefit, counted upwards: a fall in pain and a rise in responders are both gains."""
-    one = response.sel({OUTCOME: outcome}, drop=True)
+    one = response.sel({OUTCOME: outcome})
     at_zero = 0.0 if str(one["scale"].item()) == DIFFERENCE else one.attrs["baseline_risk"]
     lower = str(one["better"].item()) == "lower"
     return at_zero - one if lower else one - at_zero

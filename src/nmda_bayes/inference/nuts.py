@@ -107,7 +107,10 @@ def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> 
     stats = drawn["sample_stats"].to_dataset()
     kept = [name for name in SAMPLE_STATS if name in stats]
     return xr.DataTree.from_dict(
-        {"posterior": drawn["posterior"].to_dataset(), "sample_stats": stats[kept]}
+        {
+            "posterior": drawn["posterior"].to_dataset().drop_attrs(),
+            "sample_stats": stats[kept].drop_attrs(),
+        }
     )
 
 
@@ -137,7 +140,7 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
         ("log_prior", log_prior),
     ):
         dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
-        result[name] = xr.DataTree(dataset)
+        result[name] = xr.DataTree(dataset.drop_attrs())
 
 
 def _versions() -> dict[str, str]:
