@@ -1,0 +1,26 @@
+"""Figures: labelled arrays in, a matplotlib figure out, with its alternative text as its label."""
+
+from nmda_bayes.figures.benefit_risk import plot_benefit_risk
+from nmda_bayes.figures.dose_response import plot_dose_response
+from nmda_bayes.figures.evidence_map import plot_evidence_map
+from nmda_bayes.figures.forest import plot_forest
+from nmda_bayes.figures.network import plot_network
+from nmda_bayes.figures.predictive import plot_predictive_check
+from nmda_bayes.figures.prior_posterior import plot_prior_posterior
+from nmda_bayes.figures.side_by_side import plot_side_by_side
+from nmda_bayes.figures.style import as_png, as_svg
+from nmda_bayes.figures.window import plot_window
+
+__all__ = [
+    "as_png",
+    "as_svg",
+    "plot_benefit_risk",
+    "plot_dose_response",
+    "plot_evidence_map",
+    "plot_forest",
+    "plot_network",
+    "plot_predictive_check",
+    "plot_prior_posterior",
+    "plot_side_by_side",
+    "plot_window",
+]

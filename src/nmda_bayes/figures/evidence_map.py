@@ -1,0 +1,167 @@
+"""The evidence map: agents by conditions by outcomes, with the holes drawn as holes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from nmda_bayes.dims import AGENT, OUTCOME
+from nmda_bayes.figures.labelled import need_dims
+from nmda_bayes.figures.style import BLACK, FULL_WIDTH, GREY, PALE, drawing
+from nmda_bayes.figures.text import legend, note, words, wrapped
+
+GROUP = "condition_group"
+#: Light to dark: the number of studies stands in the cell as well.
+SHADES = ((1, "#D6E6F2"), (2, "#9CC4E0"), (4, "#4F97C7"), (8, "#0072B2"), (16, "#00466E"))
+AT_MOST = {AGENT: 10, GROUP: 15, OUTCOME: 6}
+CELL = 0.17
+
+
+def plot_evidence_map(
+    evidence_map: xr.Dataset | xr.DataArray,
+    *,
+    agents: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    outcomes: Sequence[str] | None = None,
+) -> Figure:
+    """Draw how many studies reported each outcome of each agent in each condition.
+
+    Parameters
+    ----------
+    evidence_map
+        Number of studies with usable results (``results`` of a dataset), dims agent,
+        condition_group, outcome.
+    agents
+        Which to draw, in this order; if None, those with the most studies, as many as can be read.
+    conditions
+        Which to draw; as for agents.
+    outcomes
+        Which to draw; as for agents. One that nobody reported is drawn as an empty panel.
+
+    Returns
+    -------
+    Figure
+        One panel an outcome; a cell without a study is an empty, hatched frame. What is not shown
+        is counted at the foot.
+
+    Raises
+    ------
+    ValueError
+        If a dim is missing.
+    """
+    results = evidence_map["results"] if isinstance(evidence_map, xr.Dataset) else evidence_map
+    need_dims(results, (AGENT, GROUP, OUTCOME), "plot_evidence_map")
+    chosen = {AGENT: agents, GROUP: conditions, OUTCOME: outcomes}
+    shown, left = results, []
+    for dim, wanted in chosen.items():
+        shown, dropped = _choose(shown, dim, wanted)
+        if dropped:
+            left.append(f"{dropped} {words(dim)}{'' if dropped == 1 else 's'}")
+    shown = shown.transpose(OUTCOME, GROUP, AGENT)
+    count, rows, columns = (shown.sizes[dim] for dim in (OUTCOME, GROUP, AGENT))
+    across = max(1, min(count, int((FULL_WIDTH - 1.4) // (CELL * columns + 0.15))))
+    lines = -(-count // across)
+    width = min(FULL_WIDTH, 1.8 + across * (CELL * columns + 0.15))
+    height = 1.5 + lines * (CELL * rows + 0.35)
+    with drawing(max(width, 3.4), height) as figure:
+        grid = figure.subplots(lines, across, sharex=True, sharey=True, squeeze=False)
+        for axes, outcome in zip(grid.flat, shown[OUTCOME].values, strict=False):
+            _panel(axes, shown.sel({OUTCOME: outcome}))
+        for axes in list(grid.flat)[count:]:
+            axes.set_visible(False)
+        for axes in grid[0]:
+            axes.tick_params(axis="x", labeltop=True)
+        legend(figure, _legend(), 6)
+        if left:
+            note(figure, f"Not shown, with fewer studies: {', '.join(left)}.")
+        figure.set_label(_alt(shown))
+    return figure
+
+
+def _choose(
+    results: xr.DataArray, dim: str, wanted: Sequence[str] | None
+) -> tuple[xr.DataArray, int]:
+    """Keep what was asked for, or what has the most studies; say how many went."""
+    if wanted is not None:
+        return results.reindex({dim: list(wanted)}, fill_value=0), 0
+    others = [d for d in results.dims if d != dim]
+    order = np.argsort(-results.sum(others).values, kind="stable")
+    return results.isel({dim: order[: AT_MOST[dim]]}), max(0, len(order) - AT_MOST[dim])
+
+
+def _panel(axes: Axes, panel: xr.DataArray) -> None:
+    counts = panel.values.astype(int)
+    size = 0.86
+    boxes = {
+        (x, y): Rectangle((x - size / 2, y - size / 2), size, size)
+        for y, x in np.ndindex(counts.shape)
+    }
+    empty = [box for (x, y), box in boxes.items() if counts[y, x] == 0]
+    full = [(counts[y, x], box) for (x, y), box in boxes.items() if counts[y, x] > 0]
+    axes.add_collection(
+        PatchCollection(
+            empty, facecolor="none", edgecolor=PALE, hatch="////", linewidth=0.5,
+            linestyle=(0, (2, 1.5)), label="_no study",
+        )
+    )  # fmt: skip
+    axes.add_collection(
+        PatchCollection(
+            [box for _, box in full], facecolors=[_shade(int(number)) for number, _ in full],
+            edgecolors=GREY, linewidth=0.4, label="_studies",
+        )
+    )  # fmt: skip
+    for (x, y), _box in boxes.items():
+        if counts[y, x] > 0:
+            dark = counts[y, x] >= 4
+            axes.text(
+                x, y, str(counts[y, x]), ha="center", va="center_baseline", fontsize=6,
+                color="white" if dark else BLACK,
+            )  # fmt: skip
+    axes.set_xlim(-0.5, counts.shape[1] - 0.5)
+    axes.set_ylim(counts.shape[0] - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.set_xticks(
+        range(counts.shape[1]), [words(a, 26) for a in panel[AGENT].values], rotation=90
+    )
+    axes.set_yticks(range(counts.shape[0]), [words(c, 26) for c in panel[GROUP].values])
+    axes.tick_params(length=0, labelsize=6.5, labelbottom=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    name = wrapped(words(panel[OUTCOME].item(), 60), max(14, int(2.4 * counts.shape[1])))
+    axes.set_title(name if counts.any() else f"{name}\n(no study)", fontsize=7)
+
+
+def _shade(number: int) -> str:
+    return [color for least, color in SHADES if number >= least][-1]
+
+
+def _legend() -> list[Patch]:
+    ends = [
+        f"–{nxt - 1}" if nxt - 1 > least else ""
+        for (least, _), (nxt, _) in zip(SHADES, SHADES[1:], strict=False)
+    ]
+    texts = [f"{least}{end}" for (least, _), end in zip(SHADES, [*ends, " or more"], strict=True)]
+    texts[0] += " study"
+    none = Patch(facecolor="none", edgecolor=GREY, hatch="////", linestyle="--", label="no study")
+    return [
+        none,
+        *(
+            Patch(facecolor=c, edgecolor=GREY, label=t)
+            for (_, c), t in zip(SHADES, texts, strict=True)
+        ),
+    ]
+
+
+def _alt(shown: xr.DataArray) -> str:
+    empty = int((shown == 0).sum())
+    silent = [words(o) for o in shown[OUTCOME].values if not bool(shown.sel({OUTCOME: o}).any())]
+    text = (
+        f"Map of {shown.sizes[AGENT]} agents, {shown.sizes[GROUP]} conditions and"
+        f" {shown.sizes[OUTCOME]} outcomes: {empty} of {shown.size} cells have no study."
+    )
+    return f"{text} No study at all: {', '.join(silent)}." if silent else text

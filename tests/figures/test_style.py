@@ -1,0 +1,111 @@
+import itertools
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+
+from nmda_bayes.figures import as_png, as_svg, plot_forest, style
+from nmda_bayes.figures.text import number, plain, words
+from tests.figures.conftest import make_effects
+
+#: Series that meet in one panel.
+PANELS = {
+    "window": (style.BENEFIT.color, style.HARM.color, style.BOTH.color),
+    "forest": (style.BLACK, style.BLUE, style.PALE),
+    "prior and posterior": (style.BEFORE.color, style.AFTER.color),
+    "side by side": (style.BLACK, style.AFTER.color),
+    "dose-response": tuple(look.color for look in style.OUTCOME_LOOKS[:3]),
+    "network": (style.BLUE, style.ORANGE),
+}
+#: Linear RGB seen without the middle cones: Machado, Oliveira and Fernandes 2009, severity 1.
+DEUTERANOPIA = np.array(
+    [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ]
+)
+#: sRGB to CIE XYZ, over the D65 white.
+XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+) / np.array([[0.9505], [1.0], [1.089]])
+
+
+def linear(color):
+    rgb = np.array(to_rgb(color))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    x, y, z = np.cbrt(np.clip(XYZ @ rgb, 0, None).clip(0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_series_of_a_panel_differ_to_a_deuteranope(panel):
+    for one, other in itertools.combinations(PANELS[panel], 2):
+        seen = [lab(np.clip(DEUTERANOPIA @ linear(c), 0, 1)) for c in (one, other)]
+        assert np.linalg.norm(seen[0] - seen[1]) > 25, (one, other)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_series_of_a_panel_differ_in_grey(panel):
+    for one, other in itertools.combinations(PANELS[panel], 2):
+        assert abs(lab(linear(one))[0] - lab(linear(other))[0]) > 18, (one, other)
+
+
+def test_looks_of_a_panel_differ_in_line_and_marker():
+    for looks in ((style.BENEFIT, style.HARM, style.BOTH), (style.BEFORE, style.AFTER)):
+        assert len({str(look.linestyle) for look in looks}) == len(looks)
+        assert len({look.marker for look in looks}) == len(looks)
+
+
+def test_text_from_data_is_never_mathematics():
+    name = r"$\frac{a}{$ <script>alert(1)</script> \$5"
+    figure = plot_forest(make_effects(2, names=[name, r"$x_1$"]))
+    shown = [t for t in figure.findobj(Text) if t.get_text()]
+    assert not any(t.get_parse_math() for t in shown)
+    assert any("$x_1$" in t.get_text() for t in shown)
+    assert "<script>" not in as_svg(figure)
+
+
+def test_a_figure_keeps_its_style_when_saved_and_touches_no_setting(tmp_path, effects):
+    before = dict(matplotlib.rcParams)
+    figure = plot_forest(effects)
+    figure.savefig(tmp_path / "forest.pdf")
+    assert b"/Type0" in (tmp_path / "forest.pdf").read_bytes()
+    assert as_svg(figure) == as_svg(figure)
+    assert as_svg(figure).startswith("<svg")
+    assert "<text" not in as_svg(figure)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_notebook_shows_the_figure_with_its_alternative_text(effects):
+    figure = plot_forest(effects)
+    bundle, metadata = figure._repr_mimebundle_(include=None, exclude=None)
+    assert bundle["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["alt"] == figure.get_label()
+    assert as_png(figure, 30).startswith(b"\x89PNG")
+
+
+def test_figures_need_neither_pymc_nor_pyplot():
+    code = (
+        "import sys, nmda_bayes.figures;"
+        "print([m for m in ('pymc', 'pytensor', 'arviz', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_words():
+    assert words("s_ketamine") == "s ketamine"
+    assert plain("a\nb\x00\t c") == "a b c"
+    assert plain("x" * 50, 10) == "x" * 9 + "…"
+    assert number(-3.14159, 2) == "\N{MINUS SIGN}3.14"
+    assert number(-0.001, 1) == "0.0"
