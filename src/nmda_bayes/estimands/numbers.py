@@ -114,6 +114,6 @@ def number_needed(
     crosses = (found["lower"] <= 0) & (found["upper"] >= 0)
     with np.errstate(divide="ignore"):
         found["number_needed"] = 1 / found["median"]
-        found["number_low"] = 1 / found["upper"].where(found["upper"].abs() > 0)
+        found["number_low"] = 1 / found["upper"].where(found["upper"] != 0)
         found["number_high"] = (1 / found["lower"]).where(~crosses, np.inf)
     return found
