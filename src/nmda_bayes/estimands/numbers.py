@@ -58,21 +58,19 @@ def effective_dose(
         Dims agent, condition, chain, draw; NaN in the draws where no dose of the grid reaches it,
         so that their share is the probability that the effect is not reached.
     """
-    response = dose_response(fit, dose).sel({OUTCOME: outcome}, drop=True)
+    found = dose_response(fit, dose).sel({OUTCOME: outcome}, drop=True)
+    grid = xr.DataArray(found[DOSE].to_numpy(), dims=DOSE)
+    # Two points of the curve have two doses: as coordinates they would not agree.
+    response = found.reset_coords(drop=True).drop_vars(DOSE)
     start = response.isel({DOSE: 0})
     reached = (response - effect) * (start - effect) <= 0
     first = reached.argmax(DOSE)
-    ever = reached.any(DOSE)
     before = (first - 1).clip(min=0)
-    grid = response[DOSE]
     low, high = response.isel({DOSE: before}), response.isel({DOSE: first})
     d_low, d_high = grid.isel({DOSE: before}), grid.isel({DOSE: first})
     span = (high - low).where(high != low, 1.0)
-    between = d_low.drop_vars(DOSE) + (d_high.drop_vars(DOSE) - d_low.drop_vars(DOSE)) * (
-        (effect - low).drop_vars(DOSE) / span.drop_vars(DOSE)
-    )
-    bare = between.drop_vars([c for c in between.coords if c not in between.dims])
-    return bare.where(ever.drop_vars(DOSE, errors="ignore")).rename("effective_dose")
+    between = d_low + (d_high - d_low) * (effect - low) / span
+    return between.where(reached.any(DOSE)).rename("effective_dose")
 
 
 def number_needed(
