@@ -64,6 +64,6 @@ $(BIN)/uv:
 
 $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "Laying out .venv from requirements.lock (some minutes on a first run)"
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)

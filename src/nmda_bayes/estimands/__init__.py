@@ -1,5 +1,6 @@
 """Answers: functions from a fit to labelled draws."""
 
+from nmda_bayes.estimands.beside import beside_published
 from nmda_bayes.estimands.effects import study_effects
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
@@ -8,6 +9,7 @@ from nmda_bayes.estimands.window import therapeutic_window
 
 __all__ = [
     "absolute_risk",
+    "beside_published",
     "contrasts",
     "design_of",
     "dose_response",

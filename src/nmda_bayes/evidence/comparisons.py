@@ -58,3 +58,21 @@ def review_analysis(tree: xr.DataTree, analysis: str) -> pd.DataFrame:
         for agent, before in (("agent", ""), ("comparator", "comparator_"))
     ]
     return pd.concat(sides).sort_index(kind="stable").reset_index(drop=True)
+
+
+def review_evidence(tree: xr.DataTree) -> pd.DataFrame:
+    """Give every analysis of the Cochrane review as one flat table, its number as the outcome.
+
+    Parameters
+    ----------
+    tree
+        The shipped base.
+
+    Returns
+    -------
+    pd.DataFrame
+        As `review_analysis` gives it, for all analyses.
+    """
+    numbers = dict.fromkeys(table(tree, "comparisons")["analysis"])
+    frames = [review_analysis(tree, number).assign(outcome=number) for number in numbers]
+    return pd.concat(frames, ignore_index=True)

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.errors import EvidenceError, Fault
+from nmda_bayes.evidence.comparisons import review_evidence
 from nmda_bayes.evidence.flat import load_flat
 from nmda_bayes.evidence.folder import load_folder
 from nmda_bayes.evidence.reading import read_sheet, sheet_of_frame
@@ -15,6 +16,8 @@ from nmda_bayes.evidence.shipped import shipped_folder
 
 #: The name of the shipped base in specs and on the command line.
 SHIPPED = "nmda"
+#: The Cochrane review's own rows, each analysis an outcome under the review's number.
+REVIEW = "cochrane_2025"
 
 
 def load_evidence(source: str | Path | pd.DataFrame | None = None) -> xr.DataTree:
@@ -23,7 +26,8 @@ def load_evidence(source: str | Path | pd.DataFrame | None = None) -> xr.DataTre
     Parameters
     ----------
     source
-        None or ``"nmda"``: the shipped base. A folder: the same tables. A CSV file or a data
+        None or ``"nmda"``: the shipped base. ``"cochrane_2025"``: the Cochrane review's own rows, each
+        analysis an outcome under its number. A folder: the same tables. A CSV file or a data
         frame: a flat table, one row an arm (``study, agent, dose`` with ``events, n`` or
         ``mean, se`` or ``mean, sd, n``) or one row a contrast (``study, agent, comparator,
         estimate, se``). A frame is not changed.
@@ -59,6 +63,8 @@ def load_evidence(source: str | Path | pd.DataFrame | None = None) -> xr.DataTre
         return load_flat(sheet_of_frame(source, "data frame (row 2 is its first)"), "data frame")
     if source is None or source == SHIPPED:
         return load_folder(shipped_folder("data"), SHIPPED)
+    if source == REVIEW:
+        return _review()
     if not isinstance(source, str | Path):
         raise TypeError(f"evidence is a path, a data frame or None, not {type(source).__name__}")
     path = Path(source)
@@ -75,3 +81,12 @@ def load_evidence(source: str | Path | pd.DataFrame | None = None) -> xr.DataTre
             ]
         )
     return load_flat(read_sheet(path), str(source))
+
+
+def _review() -> xr.DataTree:
+    """Read the review's rows out of the base, with the published pools beside them."""
+    base = load_folder(shipped_folder("data"), SHIPPED)
+    rows = sheet_of_frame(review_evidence(base), f"{REVIEW} (row 2 is its first)")
+    tree = load_flat(rows, REVIEW)
+    tree["published"] = base["published"].copy()
+    return tree

@@ -11,7 +11,7 @@ import xarray as xr
 from pymc.stats import compute_log_prior
 
 from nmda_bayes.design import build_design
-from nmda_bayes.evidence import evidence_map
+from nmda_bayes.evidence import evidence_map, table
 from nmda_bayes.model import CHEAP, OFFSET, model_of
 from nmda_bayes.spec import AnalysisSpec
 
@@ -63,6 +63,9 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
     for name, group in design.children.items():
         result[f"design/{name}"] = group.copy()
     result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
+    published = _published(spec, evidence)
+    if published is not None:
+        result["published"] = xr.DataTree(published)
     result.attrs = {
         "spec": spec.to_json(),
         "evidence_hash": str(evidence.attrs["evidence_hash"]),
@@ -141,6 +144,21 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     ):
         dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
         result[name] = xr.DataTree(dataset.drop_attrs())
+
+
+def _published(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.Dataset | None:
+    """Published pools of the analyses that the outcomes name as their measures."""
+    if "published" not in evidence.children:
+        return None
+    rows = table(evidence, "published")
+    outcome_of = {m: name for name, part in spec.outcomes.items() for m in part.measures}
+    mine = rows[rows["analysis"].isin(outcome_of) & (rows["unusable"] == "")]
+    if mine.empty:
+        return None
+    columns = ["analysis", "measure", "estimate", "ci_low", "ci_high", "source"]
+    kept = mine[columns].assign(outcome=mine["analysis"].map(outcome_of))
+    arrays = {c: ("row", kept[c].to_numpy(object if kept[c].dtype.kind in "OUT" else None)) for c in kept}
+    return xr.Dataset(arrays)
 
 
 def _versions() -> dict[str, str]:
