@@ -166,8 +166,8 @@ def make_map(agents: int = 8, conditions: int = 10, outcomes: int = 5) -> xr.Dat
     groups = ["neuropathic_peripheral", "crps", "fibromyalgia", "phantom_limb", "acute_pain"]
     groups = [*groups, *(f"condition_{i}" for i in range(conditions))][:conditions]
     return xr.Dataset(
-        {"results": (("agent", "condition_group", "outcome"), counts)},
-        coords={"agent": drugs, "condition_group": groups, "outcome": names},
+        {"results": (("agent", "condition", "outcome"), counts)},
+        coords={"agent": drugs, "condition": groups, "outcome": names},
     )
 
 

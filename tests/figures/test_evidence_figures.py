@@ -114,7 +114,7 @@ def test_a_large_map_says_what_it_leaves_out():
     assert "24 outcomes" in note
 
 
-@pytest.mark.parametrize("dim", ["agent", "condition_group", "outcome"])
+@pytest.mark.parametrize("dim", ["agent", "condition", "outcome"])
 def test_a_map_without_a_dim_is_refused(dim):
     with pytest.raises(ValueError, match=f"plot_evidence_map needs the dim '{dim}'"):
         plot_evidence_map(make_map().isel({dim: 0}))

@@ -6,7 +6,7 @@ from matplotlib.collections import FillBetweenPolyCollection, PathCollection
 
 from nmda_bayes.figures import plot_benefit_risk, plot_dose_response, plot_window
 from nmda_bayes.figures.axes import dose_axis, marked
-from nmda_bayes.figures.labelled import cells, runs
+from nmda_bayes.figures.labelled import AT_MOST, cells, runs
 from nmda_bayes.figures.style import BEYOND_HATCH
 from nmda_bayes.intervals import INTERVAL_TEXT
 from tests.figures.conftest import make_effects, make_response, make_window, texts
@@ -166,15 +166,28 @@ def test_benefit_risk_needs_a_benefit_and_a_harm(response):
 
 
 @pytest.mark.parametrize(
-    ("agents", "conditions", "columns"), [(1, 1, 1), (3, 6, 3), (12, 3, 3), (12, 1, 4), (1, 5, 4)]
+    ("agents", "conditions", "columns"), [(1, 1, 1), (3, 4, 3), (12, 3, 4), (12, 1, 4), (1, 5, 4)]
 )
 def test_cells_fill_columns(agents, conditions, columns):
     some = make_response(
         [f"a{i}" for i in range(agents)], [f"c{i}" for i in range(conditions)], np.array([0.0, 1.0])
     )
-    where, found = cells(some)
-    assert found == columns
-    assert len(where) == agents * conditions
+    page = cells(some["trials"].sum("outcome"))
+    assert page.columns == columns
+    assert len(page.chosen) == min(agents * conditions, AT_MOST)
+    assert bool(page.left_out) == (agents * conditions > AT_MOST)
+
+
+def test_of_many_cells_the_tried_ones_are_drawn_and_the_rest_counted():
+    agents, conditions = [f"a{i}" for i in range(6)], [f"c{i}" for i in range(8)]
+    tried = {("a1", "c2"), ("a0", "c7")}
+    untried = [(a, c) for a in agents for c in conditions if (a, c) not in tried]
+    some = make_response(agents, conditions, np.array([0.0, 1.0, 2.0]), untried)
+    figure = plot_dose_response(some)
+    assert [a.get_title() for a in panels(figure) if a.get_title()] == ["a0\nc7", "a1\nc2"]
+    left_out = "not drawn: 46 more pairs of agent and condition (no trial)"
+    assert any(left_out in text for text in texts(figure))
+    assert any(left_out in text for text in texts(plot_window(make_window(some))))
 
 
 def test_twelve_agents_fit():

@@ -65,6 +65,20 @@ def percent_axis(axes: Axes, which: str) -> None:
     axis.set_major_formatter(FuncFormatter(lambda p, _: f"{100 * p:.3g} %"))
 
 
+def label_lowest(grid: np.ndarray) -> None:
+    """Print the x axis's numbers under the lowest visible panel of each column.
+
+    Parameters
+    ----------
+    grid
+        Axes, lines by columns, that share their x axis.
+    """
+    for column in grid.T:
+        seen = [axes for axes in column if axes.get_visible()]
+        if seen:
+            seen[-1].tick_params(axis="x", labelbottom=True)
+
+
 def marked(doses: np.ndarray, count: int = 4) -> list[int]:
     """Choose doses to mark along a path, spread over the grid.
 

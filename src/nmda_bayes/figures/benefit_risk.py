@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from nmda_bayes.dims import AGENT, CONDITION, DOSE
-from nmda_bayes.figures.axes import marked, percent_axis
-from nmda_bayes.figures.labelled import cells, most_tried, runs, untried
+from nmda_bayes.figures.axes import label_lowest, marked, percent_axis
+from nmda_bayes.figures.labelled import cells, most_tried, runs, trials_of_both, untried
 from nmda_bayes.figures.plane import plane_of_response, plane_of_window
 from nmda_bayes.figures.style import BEYOND_LINE, BLACK, BLUE, FULL_WIDTH, GREY, drawing
-from nmda_bayes.figures.text import legend, words, wrapped
+from nmda_bayes.figures.text import dose_label, legend, named, wrapped
 from nmda_bayes.intervals import INTERVAL_TEXT
 
 
@@ -65,18 +65,18 @@ def plot_benefit_risk(
     enough = attrs.get("benefit_at_least") if benefit_at_least is None else benefit_at_least
     bearable = attrs.get("risk_at_most") if risk_at_most is None else risk_at_most
     drawn = "x_lower" in plane
-    where, columns = cells(plane)
-    lines = -(-len(where) // columns)
-    width = min(FULL_WIDTH, 2.2 + 2.2 * columns)
-    with drawing(width, 0.5 + 1.8 * lines) as figure:
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, cell in zip(grid.flat, where, strict=False):
+    page = cells(trials_of_both(plane))
+    width = min(FULL_WIDTH, 2.2 + 2.2 * page.columns)
+    with drawing(width, 0.5 + 1.8 * page.lines) as figure:
+        grid = figure.subplots(page.lines, page.columns, sharex=True, sharey=True, squeeze=False)
+        for axes, cell in zip(grid.flat, page.chosen, strict=False):
             _panel(axes, plane.sel(cell))
             if drawn:
                 _thresholds(axes, enough, bearable)
-        for axes in list(grid.flat)[len(where) :]:
+        for axes in list(grid.flat)[len(page.chosen) :]:
             axes.set_visible(False)
-        figure.supxlabel(wrapped(plane.attrs["x"], int(16 * width)), fontsize=7.5)
+        label_lowest(grid)
+        dose_label(figure, plane.attrs["x"], "", page.left_out)
         for axes in grid[:, 0]:
             axes.set_ylabel(wrapped(plane.attrs["y"], 32))
         legend(figure, _legend(drawn, enough, bearable))
@@ -119,7 +119,7 @@ def _panel(axes: Axes, cell: xr.Dataset) -> None:
         percent_axis(axes, "x")
         axes.set_xlim(-0.03, 1.03)
         axes.set_ylim(-0.03, 1.03)
-    title = f"{words(cell[AGENT].item(), 26)}\n{words(cell[CONDITION].item(), 28)}"
+    title = f"{named(cell, AGENT)}\n{named(cell, CONDITION)}"
     axes.set_title(title)
     if not tried:
         axes.text(
@@ -158,7 +158,7 @@ def _legend(drawn: bool, enough: float | None, bearable: float | None) -> list[L
 
 
 def _alt(plane: xr.Dataset) -> str:
-    cell, _ = most_tried(plane[["trials_benefit", "trials_harm"]].to_dataarray().min("variable"))
+    cell, _ = most_tried(trials_of_both(plane))
     mine = plane.sel(cell)
     inside = np.flatnonzero(~np.asarray(mine["extrapolated"].values, dtype=bool))
     head = f"Benefit-risk plane over dose. Across: {plane.attrs['x']}. Up: {plane.attrs['y']}."
@@ -166,7 +166,7 @@ def _alt(plane: xr.Dataset) -> str:
         return f"{head} No dose shown was tried for both."
     last = mine.isel({DOSE: int(inside[-1])})
     return (
-        f"{head} {words(cell[AGENT])} in {words(cell[CONDITION])} at {float(last[DOSE]):.3g},"
+        f"{head} {named(mine, AGENT)} in {named(mine, CONDITION)} at {float(last[DOSE]):.3g},"
         f" the largest dose tried for both: {float(last['x']):.3g} across,"
         f" {float(last['y']):.1%} up."
     )

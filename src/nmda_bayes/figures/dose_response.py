@@ -15,8 +15,8 @@ from matplotlib.patches import Patch
 
 from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DOSE, DRAW, OUTCOME
 from nmda_bayes.figures.arms import RISK, arm_points
-from nmda_bayes.figures.axes import dose_axis, percent_axis
-from nmda_bayes.figures.labelled import cells, most_tried, need_dims, runs
+from nmda_bayes.figures.axes import dose_axis, label_lowest, percent_axis
+from nmda_bayes.figures.labelled import cells, need_dims, runs
 from nmda_bayes.figures.style import (
     BEYOND_HATCH,
     BEYOND_LINE,
@@ -26,7 +26,7 @@ from nmda_bayes.figures.style import (
     Look,
     drawing,
 )
-from nmda_bayes.figures.text import dose_label, legend, plain, words, wrapped
+from nmda_bayes.figures.text import dose_label, legend, named, plain, wrapped
 from nmda_bayes.intervals import INTERVAL_TEXT, interval
 
 NO_TRIAL = "no trial"
@@ -58,7 +58,6 @@ def plot_dose_response(
     """
     dims = (OUTCOME, AGENT, CONDITION, DOSE, CHAIN, DRAW)
     need_dims(response, dims, "plot_dose_response")
-    bands = interval(response)
     points = {
         name: arm_points(
             rows,
@@ -68,39 +67,44 @@ def plot_dose_response(
         for name, rows in (observed or {}).items()
         if name in response[OUTCOME].values
     }
-    where, columns = cells(response)
+    page = cells(response["trials"].sum(OUTCOME))
+    bands = [_band(response, cell) for cell in page.chosen]
     outcomes = list(response[OUTCOME].values)
-    lines = -(-len(where) // columns)
-    width = min(FULL_WIDTH, 2.2 + 2.2 * columns)
-    with drawing(width, 0.5 + lines * (0.35 + 1.2 * len(outcomes))) as figure:
+    width = min(FULL_WIDTH, 2.2 + 2.2 * page.columns)
+    with drawing(width, 0.5 + page.lines * (0.35 + 1.2 * len(outcomes))) as figure:
+        count = len(outcomes)
         grid = figure.subplots(
-            lines * len(outcomes), columns, sharex=True, sharey="row", squeeze=False
+            page.lines * count, page.columns, sharex=True, sharey="row", squeeze=False
         )
+        for axes in grid.flat:
+            axes.set_visible(False)
         said = ""
-        for i in range(lines * columns):
-            line, column = divmod(i, columns)
-            stack = grid[line * len(outcomes) : (line + 1) * len(outcomes), column]
-            if i >= len(where):
-                for axes in stack:
-                    axes.set_visible(False)
-                continue
+        for i, cell in enumerate(page.chosen):
+            line, column = divmod(i, page.columns)
+            stack = grid[line * count : (line + 1) * count, column]
+            stack[0].set_title(f"{named(bands[i], AGENT)}\n{named(bands[i], CONDITION)}")
             for o, (axes, outcome) in enumerate(zip(stack, outcomes, strict=True)):
-                one = bands.sel({OUTCOME: outcome, **where[i]})
+                axes.set_visible(True)
+                one = bands[i].sel({OUTCOME: outcome})
                 said = _panel(axes, one, OUTCOME_LOOKS[o % len(OUTCOME_LOOKS)])
                 if outcome in points:
-                    _arms(axes, points[outcome], where[i])
+                    _arms(axes, points[outcome], cell)
                 if column == 0:
                     axes.set_ylabel(_quantity(one))
-            title = [words(where[i][AGENT], 26), words(where[i][CONDITION], 28)]
-            stack[0].set_title("\n".join(title))
+        label_lowest(grid)
         _same_heights(grid, len(outcomes))
         if "baseline_risk" in response.attrs:
             baseline = f"risks from a baseline of {100 * response.attrs['baseline_risk']:g} %"
             said = f"{said}; {baseline}" if said else baseline
-        dose_label(figure, response.attrs.get("exposure_axis", "dose"), said)
+        dose_label(figure, response.attrs.get("exposure_axis", "dose"), said, page.left_out)
         legend(figure, _legend(response, bool(points)))
         figure.set_label(_alt(bands))
     return figure
+
+
+def _band(response: xr.DataArray, cell: dict[str, object]) -> xr.Dataset:
+    """One cell's interval; a quantile drops the labels of dims that are gone, so these go last."""
+    return interval(response.sel({dim: [label] for dim, label in cell.items()})).squeeze([*cell])
 
 
 def _panel(axes: Axes, band: xr.Dataset, look: Look) -> str:
@@ -193,20 +197,19 @@ def _legend(response: xr.DataArray, points: bool) -> list[Line2D | Patch]:
     return handles
 
 
-def _alt(bands: xr.Dataset) -> str:
-    """Say the effect at the largest dose tried, for the cell with the most trials."""
+def _alt(bands: list[xr.Dataset]) -> str:
+    """Say the effect at the largest dose tried, in the cell with the most trials."""
     texts = []
-    for outcome in bands[OUTCOME].values:
-        one = bands.sel({OUTCOME: outcome})
-        cell, trials = most_tried(one["trials"])
-        mine = one.sel(cell)
+    for outcome in bands[0][OUTCOME].values:
+        ones = [band.sel({OUTCOME: outcome}) for band in bands]
+        mine = max(ones, key=lambda one: int(one["trials"]))
         inside = np.flatnonzero(~np.asarray(mine["extrapolated"].values, dtype=bool))
-        if trials == 0 or not len(inside):
-            texts.append(f"{plain(one['label'].item())}: no trial.")
+        if int(mine["trials"]) == 0 or not len(inside):
+            texts.append(f"{plain(mine['label'].item())}: no trial.")
             continue
         last = mine.isel({DOSE: int(inside[-1])})
         texts.append(
-            f"{plain(last['label'].item())}, {words(cell[AGENT])} in {words(cell[CONDITION])} at"
+            f"{plain(last['label'].item())}, {named(last, AGENT)} in {named(last, CONDITION)} at"
             f" {float(last[DOSE]):.3g}: {float(last['median']):.3g}"
             f" ({INTERVAL_TEXT} {float(last['lower']):.3g} to {float(last['upper']):.3g})."
         )

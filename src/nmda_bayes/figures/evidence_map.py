@@ -11,15 +11,14 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from nmda_bayes.dims import AGENT, OUTCOME
+from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.figures.labelled import need_dims
 from nmda_bayes.figures.style import BLACK, FULL_WIDTH, GREY, PALE, drawing
-from nmda_bayes.figures.text import legend, note, words, wrapped
+from nmda_bayes.figures.text import legend, named, note, words, wrapped
 
-GROUP = "condition_group"
 #: Light to dark: the number of studies stands in the cell as well.
 SHADES = ((1, "#D6E6F2"), (2, "#9CC4E0"), (4, "#4F97C7"), (8, "#0072B2"), (16, "#00466E"))
-AT_MOST = {AGENT: 10, GROUP: 15, OUTCOME: 6}
+AT_MOST = {AGENT: 10, CONDITION: 15, OUTCOME: 6}
 CELL = 0.17
 
 
@@ -35,8 +34,8 @@ def plot_evidence_map(
     Parameters
     ----------
     evidence_map
-        Number of studies with usable results (``results`` of a dataset), dims agent,
-        condition_group, outcome.
+        Number of studies with usable results (``results`` of a dataset), dims agent, condition,
+        outcome; printed names as the coordinates ``<dim>_label``.
     agents
         Which to draw, in this order; if None, those with the most studies, as many as can be read.
     conditions
@@ -56,15 +55,15 @@ def plot_evidence_map(
         If a dim is missing.
     """
     results = evidence_map["results"] if isinstance(evidence_map, xr.Dataset) else evidence_map
-    need_dims(results, (AGENT, GROUP, OUTCOME), "plot_evidence_map")
-    chosen = {AGENT: agents, GROUP: conditions, OUTCOME: outcomes}
+    need_dims(results, (AGENT, CONDITION, OUTCOME), "plot_evidence_map")
+    chosen = {AGENT: agents, CONDITION: conditions, OUTCOME: outcomes}
     shown, left = results, []
     for dim, wanted in chosen.items():
         shown, dropped = _choose(shown, dim, wanted)
         if dropped:
             left.append(f"{dropped} {words(dim)}{'' if dropped == 1 else 's'}")
-    shown = shown.transpose(OUTCOME, GROUP, AGENT)
-    count, rows, columns = (shown.sizes[dim] for dim in (OUTCOME, GROUP, AGENT))
+    shown = shown.transpose(OUTCOME, CONDITION, AGENT)
+    count, rows, columns = (shown.sizes[dim] for dim in (OUTCOME, CONDITION, AGENT))
     across = max(1, min(count, int((FULL_WIDTH - 1.4) // (CELL * columns + 0.15))))
     lines = -(-count // across)
     width = min(FULL_WIDTH, 1.8 + across * (CELL * columns + 0.15))
@@ -89,7 +88,13 @@ def _choose(
 ) -> tuple[xr.DataArray, int]:
     """Keep what was asked for, or what has the most studies; say how many went."""
     if wanted is not None:
-        return results.reindex({dim: list(wanted)}, fill_value=0), 0
+        known = set(results[dim].values)
+        found = results.reindex({dim: list(wanted)}, fill_value=0)
+        if f"{dim}_label" in found.coords:
+            pairs = zip(wanted, found[f"{dim}_label"].values, strict=True)
+            labels = [label if name in known else words(name) for name, label in pairs]
+            found = found.assign_coords({f"{dim}_label": (dim, labels)})
+        return found, 0
     others = [d for d in results.dims if d != dim]
     order = np.argsort(-results.sum(others).values, kind="stable")
     return results.isel({dim: order[: AT_MOST[dim]]}), max(0, len(order) - AT_MOST[dim])
@@ -126,14 +131,16 @@ def _panel(axes: Axes, panel: xr.DataArray) -> None:
     axes.set_xlim(-0.5, counts.shape[1] - 0.5)
     axes.set_ylim(counts.shape[0] - 0.5, -0.5)
     axes.set_aspect("equal")
-    axes.set_xticks(
-        range(counts.shape[1]), [words(a, 26) for a in panel[AGENT].values], rotation=90
-    )
-    axes.set_yticks(range(counts.shape[0]), [words(c, 26) for c in panel[GROUP].values])
+    axes.set_xticks(range(counts.shape[1]), _names(panel, AGENT), rotation=90)
+    axes.set_yticks(range(counts.shape[0]), _names(panel, CONDITION))
     axes.tick_params(length=0, labelsize=6.5, labelbottom=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-    name = wrapped(words(panel[OUTCOME].item(), 60), max(14, int(2.4 * counts.shape[1])))
+    name = wrapped(named(panel, OUTCOME, 60), max(14, int(2.4 * counts.shape[1])))
     axes.set_title(name if counts.any() else f"{name}\n(no study)", fontsize=7)
+
+
+def _names(panel: xr.DataArray, dim: str) -> list[str]:
+    return [named(panel.isel({dim: i}), dim) for i in range(panel.sizes[dim])]
 
 
 def _shade(number: int) -> str:
@@ -159,9 +166,10 @@ def _legend() -> list[Patch]:
 
 def _alt(shown: xr.DataArray) -> str:
     empty = int((shown == 0).sum())
-    silent = [words(o) for o in shown[OUTCOME].values if not bool(shown.sel({OUTCOME: o}).any())]
+    each = [shown.isel({OUTCOME: i}) for i in range(shown.sizes[OUTCOME])]
+    silent = [named(one, OUTCOME) for one in each if not bool(one.any())]
     text = (
-        f"Map of {shown.sizes[AGENT]} agents, {shown.sizes[GROUP]} conditions and"
+        f"Map of {shown.sizes[AGENT]} agents, {shown.sizes[CONDITION]} conditions and"
         f" {shown.sizes[OUTCOME]} outcomes: {empty} of {shown.size} cells have no study."
     )
     return f"{text} No study at all: {', '.join(silent)}." if silent else text

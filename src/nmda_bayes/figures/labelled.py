@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION
+
+#: Cells on one page.
+AT_MOST: Final = 12
 
 
 def need_dims(array: xr.DataArray | xr.Dataset, dims: tuple[str, ...], figure: str) -> None:
@@ -95,6 +100,23 @@ def untried(cell: xr.Dataset) -> str:
     return {0: "", 1: f"no trial of {''.join(gaps)}", 2: "no trial"}[len(gaps)]
 
 
+def trials_of_both(cell: xr.Dataset) -> xr.DataArray:
+    """Count the trials of the side, benefit or harm, that has fewer.
+
+    Parameters
+    ----------
+    cell
+        With ``trials_benefit`` and ``trials_harm``.
+
+    Returns
+    -------
+    xr.DataArray
+        Their own dims.
+    """
+    benefit, harm = (cell[f"trials_{side}"].reset_coords(drop=True) for side in ("benefit", "harm"))
+    return benefit.where(benefit < harm, harm)
+
+
 def most_tried(trials: xr.DataArray) -> tuple[dict[str, object], int]:
     """Find the cell with the most trials.
 
@@ -114,24 +136,56 @@ def most_tried(trials: xr.DataArray) -> tuple[dict[str, object], int]:
     return cell, int(table.values.max())
 
 
-def cells(array: xr.DataArray | xr.Dataset) -> tuple[list[dict[str, object]], int]:
-    """List the agent-condition cells in reading order, and how many stand in a row.
+@dataclass(frozen=True)
+class Cells:
+    """The agent-condition cells that a figure draws.
+
+    Attributes
+    ----------
+    chosen
+        A selection each, in reading order.
+    columns
+        How many stand side by side.
+    left_out
+        What is not drawn, in words; empty where all are.
+    """
+
+    chosen: list[dict[str, object]]
+    columns: int
+    left_out: str = ""
+
+    @property
+    def lines(self) -> int:
+        """How many rows of cells there are."""
+        return -(-len(self.chosen) // self.columns)
+
+
+def cells(trials: xr.DataArray) -> Cells:
+    """Choose the agent-condition cells to draw, and their order.
 
     Parameters
     ----------
-    array
-        With dims agent and condition.
+    trials
+        Number of trials, dims agent and condition.
 
     Returns
     -------
-    tuple[list[dict[str, object]], int]
-        A selection for each cell, and the number of columns: the agents if they fit, else the
-        conditions, else as many as fit.
+    Cells
+        All of them up to `AT_MOST`, the agents side by side if they fit, else the conditions. Of
+        more, those with the most trials: a page of cells that rest on the prior hides the others.
     """
-    agents, conditions = list(array[AGENT].values), list(array[CONDITION].values)
+    agents, conditions = list(trials[AGENT].values), list(trials[CONDITION].values)
     by_agent = [{AGENT: a, CONDITION: c} for a in agents for c in conditions]
+    if len(by_agent) > AT_MOST:
+        count = trials.transpose(AGENT, CONDITION).values.ravel()
+        order = np.argsort(-count, kind="stable")
+        order = order[: max(1, min(AT_MOST, int((count > 0).sum())))]
+        rest = len(by_agent) - len(order)
+        why = "no trial" if np.delete(count, order).max() == 0 else "none or fewer trials"
+        left_out = f"not drawn: {rest} more pairs of agent and condition ({why})"
+        return Cells([by_agent[i] for i in sorted(order)], min(4, len(order)), left_out)
     if 1 < len(agents) <= 4:
-        return [{AGENT: a, CONDITION: c} for c in conditions for a in agents], len(agents)
+        return Cells([{AGENT: a, CONDITION: c} for c in conditions for a in agents], len(agents))
     if 1 < len(conditions) <= 4:
-        return by_agent, len(conditions)
-    return by_agent, min(4, len(by_agent))
+        return Cells(by_agent, len(conditions))
+    return Cells(by_agent, min(4, len(by_agent)))

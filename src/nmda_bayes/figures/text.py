@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
@@ -45,6 +46,30 @@ def words(name: object, width: int = 42) -> str:
         One line.
     """
     return plain(str(name).replace("_", " "), width)
+
+
+def named(cell: xr.DataArray | xr.Dataset, dim: str, width: int = 28) -> str:
+    """Write a cell's agent or condition as a reader knows it.
+
+    Parameters
+    ----------
+    cell
+        With one label of ``dim``, and its printed name as the coordinate ``<dim>_label`` where the
+        caller has it.
+    dim
+        Agent, condition or outcome.
+    width
+        Characters.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    printed = f"{dim}_label"
+    if printed in cell.coords:
+        return plain(cell[printed].item(), width)
+    return words(cell[dim].item(), width)
 
 
 def wrapped(text: str, width: int) -> str:
@@ -111,7 +136,7 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int = 3) -> None:
     figure.set_figheight(figure.get_figheight() + made.get_window_extent().height / figure.dpi)
 
 
-def dose_label(figure: Figure, axis: str, remark: str) -> None:
+def dose_label(figure: Figure, axis: str, remark: str, left_out: str = "") -> None:
     """Name the dose axis under all panels.
 
     Parameters
@@ -122,9 +147,13 @@ def dose_label(figure: Figure, axis: str, remark: str) -> None:
         What is on it.
     remark
         What a reader must be told of it; may be empty.
+    left_out
+        What is not drawn, on a line of its own.
     """
     text = f"{plain(axis, 120)} ({remark})" if remark else plain(axis, 120)
-    figure.supxlabel(wrapped(text, int(figure.get_figwidth() * 15)), fontsize=7.5)
+    characters = int(figure.get_figwidth() * 15)
+    lines = [wrapped(line, characters) for line in (text, left_out) if line]
+    figure.supxlabel("\n".join(lines), fontsize=7.5)
 
 
 def note(figure: Figure, text: str) -> None:

@@ -10,8 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nmda_bayes.dims import AGENT, CONDITION, DOSE
-from nmda_bayes.figures.axes import dose_axis, marked, percent_axis
-from nmda_bayes.figures.labelled import cells, need_dims, need_variables, runs, untried
+from nmda_bayes.figures.axes import dose_axis, label_lowest, marked, percent_axis
+from nmda_bayes.figures.labelled import (
+    cells,
+    need_dims,
+    need_variables,
+    runs,
+    trials_of_both,
+    untried,
+)
 from nmda_bayes.figures.style import (
     BENEFIT,
     BEYOND_HATCH,
@@ -23,7 +30,7 @@ from nmda_bayes.figures.style import (
     Look,
     drawing,
 )
-from nmda_bayes.figures.text import dose_label, legend, plain, words
+from nmda_bayes.figures.text import dose_label, legend, named, plain
 
 LOOKS: dict[str, Look] = {"p_benefit": BENEFIT, "p_risk": HARM, "p_both": BOTH}
 
@@ -48,21 +55,21 @@ def plot_window(window: xr.Dataset) -> Figure:
     ValueError
         If a variable or dim is missing.
     """
-    need_variables(window, tuple(LOOKS), "plot_window")
+    need_variables(window, (*LOOKS, "trials_benefit", "trials_harm"), "plot_window")
     need_dims(window, (AGENT, CONDITION, DOSE), "plot_window")
-    where, columns = cells(window)
-    lines = -(-len(where) // columns)
-    width = min(FULL_WIDTH, 2.4 + 1.9 * columns)
-    with drawing(width, 0.45 + 1.6 * lines) as figure:
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    page = cells(trials_of_both(window))
+    width = min(FULL_WIDTH, 2.4 + 1.9 * page.columns)
+    with drawing(width, 0.45 + 1.6 * page.lines) as figure:
+        grid = figure.subplots(page.lines, page.columns, sharex=True, sharey=True, squeeze=False)
         said = ""
-        for axes, cell in zip(grid.flat, where, strict=False):
+        for axes, cell in zip(grid.flat, page.chosen, strict=False):
             said = _panel(axes, window.sel(cell))
-        for axes in list(grid.flat)[len(where) :]:
+        for axes in list(grid.flat)[len(page.chosen) :]:
             axes.set_visible(False)
+        label_lowest(grid)
         for axes in grid[:, 0]:
             axes.set_ylabel("probability")
-        dose_label(figure, window.attrs.get("exposure_axis", "dose"), said)
+        dose_label(figure, window.attrs.get("exposure_axis", "dose"), said, page.left_out)
         legend(figure, _legend(window))
         figure.set_label(_alt(window))
     return figure
@@ -93,7 +100,7 @@ def _panel(axes: Axes, cell: xr.Dataset) -> str:
         )  # fmt: skip
     axes.set_ylim(-0.03, 1.03)
     percent_axis(axes, "y")
-    axes.set_title(f"{words(cell[AGENT].item(), 24)}\n{words(cell[CONDITION].item(), 26)}")
+    axes.set_title(f"{named(cell, AGENT)}\n{named(cell, CONDITION)}")
     if gap:
         axes.text(
             0.5, 0.5, gap, transform=axes.transAxes, ha="center", va="center", fontsize=8,
@@ -128,5 +135,5 @@ def _alt(window: xr.Dataset) -> str:
     return (
         f"{head}, for {window.sizes[AGENT]} agents and {window.sizes[CONDITION]} conditions. Within"
         f" the doses that were tried, the probability of both is highest, {float(top):.0%}, for"
-        f" {words(top[AGENT].item())} in {words(top[CONDITION].item())} at {float(top[DOSE]):.3g}."
+        f" {named(top, AGENT)} in {named(top, CONDITION)} at {float(top[DOSE]):.3g}."
     )
