@@ -48,7 +48,7 @@ def simulate(
     frames = []
     for outcome, part in spec.outcomes.items():
         name = scoped(outcome, "reported", alone=spec.alone)
-        values = drawn["prior_predictive"][name].isel(dict.fromkeys(SAMPLE, 0)).values
+        values = drawn["prior_predictive"][name].isel(dict.fromkeys(SAMPLE, 0)).to_numpy()
         reported = design[f"{OUTCOMES}/{outcome}"].to_dataset()
         frames.append(_flat(outcome, part.likelihood, reported, values))
     truth = drawn["prior"].to_dataset().isel(dict.fromkeys(SAMPLE, 0), drop=True)
@@ -60,30 +60,36 @@ def _flat(outcome: str, likelihood: str, reported: xr.Dataset, values: Any) -> p
     """One outcome's rows in the columns of a flat table."""
     part = LIKELIHOODS[likelihood]
     if part.contrasts:
-        here, there = reported["arm_position"].values, reported["comparator_position"].values
+        here, there = (
+            reported["arm_position"].to_numpy(),
+            reported["comparator_position"].to_numpy(),
+        )
         columns: Mapping[str, Any] = {
-            "study": reported["study"].values[here],
-            "agent": reported["agent"].values[here],
-            "dose": reported["exposure"].values[here],
-            "condition": reported["condition"].values[here],
-            "comparator": reported["agent"].values[there],
-            "comparator_dose": reported["exposure"].values[there],
+            "study": reported["study"].to_numpy()[here],
+            "agent": reported["agent"].to_numpy()[here],
+            "dose": reported["exposure"].to_numpy()[here],
+            "condition": reported["condition"].to_numpy()[here],
+            "comparator": reported["agent"].to_numpy()[there],
+            "comparator_dose": reported["exposure"].to_numpy()[there],
             "estimate": values,
-            "se": reported["se"].values,
-            "comparator_se": reported["comparator_se"].values,
+            "se": reported["se"].to_numpy(),
+            "comparator_se": reported["comparator_se"].to_numpy(),
         }
     else:
         observed, known = part.columns
         columns = {
-            "study": reported["study"].values,
-            "arm": [str(arm).removeprefix(f"{study}: ") for arm, study in zip(
-                reported["arm"].values, reported["study"].values, strict=True
-            )],
-            "agent": reported["agent"].values,
-            "dose": reported["exposure"].values,
-            "condition": reported["condition"].values,
+            "study": reported["study"].to_numpy(),
+            "arm": [
+                str(arm).removeprefix(f"{study}: ")
+                for arm, study in zip(
+                    reported["arm"].to_numpy(), reported["study"].to_numpy(), strict=True
+                )
+            ],
+            "agent": reported["agent"].to_numpy(),
+            "dose": reported["exposure"].to_numpy(),
+            "condition": reported["condition"].to_numpy(),
             observed: values,
-            known: reported[known].values,
+            known: reported[known].to_numpy(),
         }
     return pd.DataFrame(columns).assign(outcome=outcome, synthetic=1)
 

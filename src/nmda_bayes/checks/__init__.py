@@ -1,4 +1,4 @@
-"""Checks with teeth: may this fit be believed, and about what?"""
+"""Checks with teeth: whether a fit may be believed, and about what."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def diagnostics(fit: xr.DataTree) -> pd.DataFrame:
     -------
     pd.DataFrame
         One row a scalar of the posterior: ``variable``, ``at`` (its coordinates), ``r_hat``,
-        ``ess_bulk``, ``ess_tail``.
+        ``ess_bulk``, ``ess_tail``. A linear predictor that is 0 by definition, as at the reference
+        arm of a contrast, is no estimate and has no row.
     """
     posterior = fit["posterior"].to_dataset()
     measures = {
@@ -40,10 +41,10 @@ def diagnostics(fit: xr.DataTree) -> pd.DataFrame:
     }
     frames = []
     for name in posterior.data_vars:
-        columns = {k: np.atleast_1d(m[name].values).ravel() for k, m in measures.items()}
-        frames.append(
-            pd.DataFrame({"variable": str(name), "at": places(posterior[name]), **columns})
-        )
+        columns = {k: np.atleast_1d(m[name].to_numpy()).ravel() for k, m in measures.items()}
+        frame = pd.DataFrame({"variable": str(name), "at": places(posterior[name]), **columns})
+        defined = np.atleast_1d((posterior[name] != 0).any(SAMPLE).to_numpy()).ravel()
+        frames.append(frame[defined])
     return pd.concat(frames, ignore_index=True)
 
 
@@ -63,7 +64,7 @@ def places(array: xr.DataArray) -> list[str]:
     dims = [dim for dim in array.dims if dim not in SAMPLE]
     if not dims:
         return [""]
-    index = pd.MultiIndex.from_product([array[dim].values for dim in dims])
+    index = pd.MultiIndex.from_product([array[dim].to_numpy() for dim in dims])
     return [
         ", ".join(f"{dim}={label}" for dim, label in zip(dims, labels, strict=True))
         for labels in index
@@ -85,29 +86,30 @@ def gate(fit: xr.DataTree, table: pd.DataFrame) -> pd.DataFrame:
     pd.DataFrame
         One row a check: ``check``, ``value`` (the worst), ``threshold``, ``passed``, ``where``.
     """
-    moving = table.dropna(subset=["r_hat"])
     stats = fit["sample_stats"].to_dataset()
     rows = [
-        _row("R-hat", moving["r_hat"], table, RHAT_AT_MOST, at_most=True),
-        _row("bulk ESS", moving["ess_bulk"], table, ESS_AT_LEAST, at_most=False),
-        _row("tail ESS", moving["ess_tail"], table, ESS_AT_LEAST, at_most=False),
+        _row("R-hat", table, "r_hat", RHAT_AT_MOST, at_most=True),
+        _row("bulk ESS", table, "ess_bulk", ESS_AT_LEAST, at_most=False),
+        _row("tail ESS", table, "ess_tail", ESS_AT_LEAST, at_most=False),
     ]
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     rows.append(("divergences", float(divergences), 0.0, divergences == 0, "any transition"))
     if "energy" in stats:
-        worst = float(np.min(arviz_stats.bfmi(stats)["energy"].values))
+        worst = float(np.min(arviz_stats.bfmi(stats)["energy"].to_numpy()))
         rows.append(("E-BFMI", worst, EBFMI_AT_LEAST, worst >= EBFMI_AT_LEAST, "worst chain"))
     return pd.DataFrame(rows, columns=["check", "value", "threshold", "passed", "where"])
 
 
 def _row(
-    check: str, values: pd.Series, table: pd.DataFrame, threshold: float, *, at_most: bool
+    check: str, table: pd.DataFrame, column: str, threshold: float, *, at_most: bool
 ) -> tuple[str, float, float, bool, str]:
-    if values.empty:
+    """Hold the worst scalar to a threshold; one that cannot be computed is the worst."""
+    values = table[column].to_numpy(dtype=float)
+    if not len(values):
         return check, float("nan"), threshold, False, "nothing could be computed"
-    worst = values.idxmax() if at_most else values.idxmin()
-    value = float(values[worst])
+    order = values if at_most else -values
+    place = int(np.argmax(np.where(np.isnan(values), np.inf, order)))
+    value = float(values[place])
     passed = value <= threshold if at_most else value >= threshold
-    at = table.loc[worst, "at"]
-    where = f"{table.loc[worst, 'variable']}[{at}]" if at else str(table.loc[worst, "variable"])
-    return check, value, threshold, passed, where
+    variable, at = table[["variable", "at"]].iloc[place].astype(str)
+    return check, value, threshold, bool(passed), f"{variable}[{at}]" if at else variable

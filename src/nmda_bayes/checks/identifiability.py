@@ -100,7 +100,9 @@ def overlap_of(before: np.ndarray, after: np.ndarray) -> float:
         1 where the two are the same distribution, 0 where they share no ground.
     """
     edges = np.quantile(before, np.linspace(0, 1, BINS + 1)[1:-1])
-    shares = [np.bincount(np.searchsorted(edges, x), minlength=BINS) / len(x) for x in (before, after)]
+    shares = [
+        np.bincount(np.searchsorted(edges, x), minlength=BINS) / len(x) for x in (before, after)
+    ]
     return float(np.minimum(*shares).sum())
 
 
@@ -112,7 +114,7 @@ def _verdict(overlap: float) -> str:
 
 def _by_place(array: xr.DataArray) -> np.ndarray:
     dims = [dim for dim in array.dims if dim not in SAMPLE]
-    stacked = array.transpose(*dims, *SAMPLE).values
+    stacked = array.transpose(*dims, *SAMPLE).to_numpy()
     return np.asarray(stacked.reshape(-1, stacked.shape[-2] * stacked.shape[-1]))
 
 

@@ -26,7 +26,7 @@ CONTINUOUS: Mapping[str, Statistic] = {
 COUNTS: Mapping[str, Statistic] = {
     "events in all arms": lambda y, design: y.sum(-1),
     "arms without an event": lambda y, design: (y == 0).sum(-1),
-    "SD of the proportions": lambda y, design: (y / design["n"].values).std(-1),
+    "SD of the proportions": lambda y, design: (y / design["n"].to_numpy()).std(-1),
 }
 
 
@@ -50,11 +50,11 @@ def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
     for outcome, part in spec.outcomes.items():
         name, design = variable(spec, outcome, "reported"), design_of(fit, outcome)
         counts = "events" in LIKELIHOODS[part.likelihood].columns
-        observed = fit["observed_data"][name].values.astype(float)
+        observed = fit["observed_data"].to_dataset()[name].to_numpy().astype(float)
         for label, statistic in (COUNTS if counts else CONTINUOUS).items():
             value = float(statistic(observed, design))
             shares = [
-                _share(statistic(_rows_last(fit[group][name]), design), value)
+                _share(statistic(_rows_last(fit[group].to_dataset()[name]), design), value)
                 for group in ("prior_predictive", "posterior_predictive")
             ]
             rows.append((outcome, label, value, *shares))
@@ -64,7 +64,7 @@ def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
 
 
 def _rows_last(array: xr.DataArray) -> np.ndarray:
-    return np.asarray(array.transpose(*SAMPLE, ...).values, dtype=float)
+    return np.asarray(array.transpose(*SAMPLE, ...).to_numpy(), dtype=float)
 
 
 def _share(replicated: np.ndarray, observed: float) -> float:

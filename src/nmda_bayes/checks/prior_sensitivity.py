@@ -32,5 +32,7 @@ def prior_sensitivity(fit: xr.DataTree) -> pd.DataFrame:
     with warnings.catch_warnings():
         # A Pareto k above its limit warns per variable; the gate and the table speak for it.
         warnings.simplefilter("ignore", UserWarning)
-        found = arviz_stats.psense_summary(fit, var_names=parameters_of(fit), prior_var_names=scaled)
+        found = arviz_stats.psense_summary(
+            fit, var_names=parameters_of(fit), prior_var_names=scaled
+        )
     return found.rename_axis("variable").reset_index()

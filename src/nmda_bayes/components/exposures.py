@@ -85,5 +85,5 @@ def dose_relative_to_reference(arms: pd.DataFrame, references: pd.DataFrame) -> 
     for reference in references.itertuples():
         same = (arms["agent"] == reference.agent) & (arms["route"] == reference.route)
         values = arms.loc[same, str(reference.dose_column)].to_numpy(float)
-        relative[same.to_numpy()] = values / float(reference.reference_dose)
+        relative[same.to_numpy()] = values / float(str(reference.reference_dose))
     return np.where(arms["dose"].to_numpy(float) == 0, 0.0, relative)

@@ -73,9 +73,7 @@ def likelihood(
     """
 
     def enter(observe: Callable[..., Any]) -> Likelihood:
-        made = Likelihood(
-            observe.__name__, tuple(columns.split()), link, contrasts, observe, text
-        )
+        made = Likelihood(observe.__name__, tuple(columns.split()), link, contrasts, observe, text)
         LIKELIHOODS[made.name] = made
         return made
 
@@ -119,8 +117,8 @@ def binomial(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
 def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     """Contrasts with known standard errors, correlated where they share an arm.
 
-    S[i, j] is the comparator arm's variance for two contrasts of one study against one arm (Franchini
-    et al. 2012); without a shared arm S is diagonal and the contrasts are independent.
+    S[i, j] is the comparator arm's variance for two contrasts of one study against one arm
+    (Franchini et al. 2012); without a shared arm S is diagonal and the contrasts are independent.
     """
     import pymc as pm
     import pymc.dims as pmd

@@ -15,19 +15,58 @@ from typing import Any, Protocol
 
 
 class Sites(Protocol):
-    """Where a parameter's random variables are made; `nmda_bayes.model` supplies it."""
+    """Where a parameter's random variables are made; `nmda_bayes.model` supplies it.
+
+    A slot is a prior's name in the spec; the dims of an offset are those it varies over. A
+    parameter's own dim is study for a baseline, else agent.
+    """
 
     def prior(self, slot: str, dims: tuple[str, ...] = ()) -> Any:
-        """Make the random variable of one prior slot."""
+        """Make the random variable of one prior slot.
+
+        Parameters
+        ----------
+        slot
+            The prior's name in the spec.
+        dims
+            The dims over which it is repeated.
+
+        Returns
+        -------
+        Any
+            A `pymc.dims` variable.
+        """
 
     def own(self) -> Any:
-        """Make the ``each`` prior over the parameter's own dim: study for a baseline, else agent."""
+        """Make the ``each`` prior over the parameter's own dim."""
 
     def offset(self, *dims: str) -> Any:
-        """Make independent standard normal offsets over dims."""
+        """Make independent standard normal offsets.
+
+        Parameters
+        ----------
+        *dims
+            The dims that they vary over.
+
+        Returns
+        -------
+        Any
+            A `pymc.dims` variable.
+        """
 
     def has(self, slot: str) -> bool:
-        """Say whether the spec gives an optional slot."""
+        """Say whether the spec gives an optional slot.
+
+        Parameters
+        ----------
+        slot
+            The prior's name in the spec.
+
+        Returns
+        -------
+        bool
+            True where it is given.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +154,7 @@ def independent(sites: Sites) -> Any:
     return sites.own()
 
 
-@pooling(
-    "location + between_agent · z[agent]", priors="location between_agent", dims="agent"
-)
+@pooling("location + between_agent · z[agent]", priors="location between_agent", dims="agent")
 def agent(sites: Sites) -> Any:
     """Exchangeable over agents, the spread between them estimated."""
     return sites.prior("location") + sites.prior("between_agent") * sites.offset("agent")

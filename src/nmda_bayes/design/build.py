@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.design.choose import Chosen, choose_arm_results, choose_contrasts
 from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.design.choose import Chosen, choose_arm_results, choose_contrasts
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
 from nmda_bayes.evidence import connected_parts, table
 from nmda_bayes.spec import AnalysisSpec
@@ -50,9 +50,9 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     if faults:
         raise SpecError(faults)
     chosen = {
-        name: (choose_contrasts if LIKELIHOODS[outcome.likelihood].contrasts else choose_arm_results)(
-            name, spec, selected
-        )
+        name: (
+            choose_contrasts if LIKELIHOODS[outcome.likelihood].contrasts else choose_arm_results
+        )(name, spec, selected)
         for name, outcome in spec.outcomes.items()
     }
     faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
@@ -91,7 +91,7 @@ def _select_faults(spec: AnalysisSpec, frames: dict[str, pd.DataFrame]) -> Itera
         if column not in rows:
             yield Fault(
                 f"the evidence has no column '{column}'",
-                nearest(column, list(rows)),
+                nearest(column, [str(c) for c in rows]),
                 column=f"select.{column}",
             )
             continue
@@ -141,7 +141,7 @@ def _faults_of(
     parts = connected_parts(zip(chosen.arms["study"], node, strict=True))
     loose = [part for part in parts if spec.reference not in part]
     if loose:
-        islands = "; ".join(", ".join(sorted(part)) for part in loose)
+        islands = "; ".join(", ".join(sorted(map(str, part))) for part in loose)
         yield Fault(
             f"outcome '{name}': no trial connects {islands} to the reference '{spec.reference}',"
             " so only differences within each such group are identified",

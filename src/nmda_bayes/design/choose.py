@@ -18,7 +18,13 @@ from nmda_bayes.spec.schema import TimeSpec
 
 ARM_COLUMNS = ["arm", "study", "agent", "condition", "route", "regimen", "exposure"]
 ROW_COLUMNS = [
-    "measure", "time_hours", "time_label", "time_window", "source", "provenance", "dose_note"
+    "measure",
+    "time_hours",
+    "time_label",
+    "time_window",
+    "source",
+    "provenance",
+    "dose_note",
 ]
 
 #: Hours since treatment began that a review's windows cover, for rows that give no hour: up to a
@@ -72,9 +78,7 @@ class _Sieve:
         return fallen.fillna({"arm": ""})
 
 
-def choose_arm_results(
-    name: str, spec: AnalysisSpec, selected: dict[str, pd.DataFrame]
-) -> Chosen:
+def choose_arm_results(name: str, spec: AnalysisSpec, selected: dict[str, pd.DataFrame]) -> Chosen:
     """Choose one result for each arm.
 
     Parameters
@@ -191,9 +195,7 @@ def _bring_to_scale(outcome: OutcomeSpec, rows: pd.DataFrame) -> pd.DataFrame:
     # A change's own scale runs from -range to +range where it is printed so (-10 to 10).
     stretch = stretch.where(~(change & (rows["scale_min"] == -rows["scale_max"])), 2 * stretch)
     level = low + (rows["mean"] - rows["scale_min"]) * stretch
-    return rows.assign(
-        mean=level.where(~change, rows["mean"] * stretch), se=rows["se"] * stretch
-    )
+    return rows.assign(mean=level.where(~change, rows["mean"] * stretch), se=rows["se"] * stretch)
 
 
 def _exposure(
@@ -218,8 +220,12 @@ def _keep_time(sieve: _Sieve, time: TimeSpec) -> None:
     """Keep each study's best time point, the same for all its arms."""
     hours = sieve.rows["hours_after_treatment"]
     limit = np.inf if time.at_most_hours is None else time.at_most_hours
-    undated = hours.isna() & (time.undated == "window_of_the_end") & _window_holds_the_end(sieve.rows)
-    sieve.keep((hours.abs() <= limit) | undated, "outside the time window, or its time is not known")
+    undated = (
+        hours.isna() & (time.undated == "window_of_the_end") & _window_holds_the_end(sieve.rows)
+    )
+    sieve.keep(
+        (hours.abs() <= limit) | undated, "outside the time window, or its time is not known"
+    )
     rows = sieve.rows
     hours = rows["hours_after_treatment"]
     cost = {"nearest_end_of_treatment": hours.abs(), "earliest": hours, "latest": -hours}[time.rule]

@@ -27,9 +27,9 @@ def beside_published(fit: xr.DataTree) -> pd.DataFrame:
     -------
     pd.DataFrame
         One row a published result: ``outcome``, ``label``, ``measure`` (MD or RR), ``published``,
-        ``published_low``, ``published_high``, ``ours``, ``ours_low``, ``ours_high``. A risk ratio is
-        ours at the pooled risk of the reference arms, which is the ``at_risk`` column: the model's
-        effect is an odds ratio, and only a baseline turns it into a ratio of risks.
+        ``published_low``, ``published_high``, ``ours``, ``ours_low``, ``ours_high``. Our risk ratio
+        stands at the pooled risk of the reference arms, the column ``at_risk``: the model's effect
+        is an odds ratio, and only a baseline turns it into a ratio of risks.
     """
     columns = ["outcome", "label", "measure", "at_risk", "published", "published_low"]
     columns += ["published_high", "ours", "ours_low", "ours_high"]

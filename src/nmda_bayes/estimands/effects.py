@@ -42,7 +42,10 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
     raw, raw_se, note = _raw(design, here, there, spec.outcomes[outcome].likelihood)
     labels = [f"{design['arm'].values[i]}" for i in here]
     if len(set(labels)) < len(labels):
-        labels = [f"{design['arm'].values[i]} v {design['arm'].values[j]}" for i, j in zip(here, there)]
+        labels = [
+            f"{design['arm'].values[i]} v {design['arm'].values[j]}"
+            for i, j in zip(here, there, strict=True)
+        ]
     columns = ("study", "agent", "condition", "exposure")
     found = xr.Dataset(
         {
@@ -95,7 +98,7 @@ def _expected(fit: xr.DataTree, outcome: str) -> xr.DataArray:
     exposure = design["exposure"].drop_vars(ARM)
     at = {}
     for dim, column in ((AGENT, "agent"), (CONDITION, "condition")):
-        known = fit["design/arms"][f"{dim}_label"].values
+        known = fit["design/arms"].to_dataset()[f"{dim}_label"].to_numpy()
         place = {label: i for i, label in enumerate(known)}
         at[dim] = xr.DataArray([place.get(v, 0) for v in design[column].values], dims=ARM)
     theta = {}

@@ -1,4 +1,4 @@
-"""Numbers a clinician asks for: contrasts, the dose for an effect, numbers needed to treat or harm."""
+"""Numbers a clinician asks for: contrasts, the dose for an effect, numbers needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, DOSE, OUTCOME, SAMPLE
-from nmda_bayes.estimands.reading import spec_of, is_risk
+from nmda_bayes.estimands.reading import is_risk, spec_of
 from nmda_bayes.estimands.response import Doses, dose_response, linear_response
 from nmda_bayes.intervals import interval
 
@@ -96,8 +96,8 @@ def number_needed(
     -------
     xr.Dataset
         ``lower``, ``median``, ``upper`` of the added risk, and ``number_needed``, its inverse at
-        the median, with ``number_low`` and ``number_high`` (infinite where the interval includes 0);
-        dims agent, condition.
+        the median, with ``number_low`` and ``number_high`` (infinite where the interval includes
+        0); dims agent, condition.
 
     Raises
     ------

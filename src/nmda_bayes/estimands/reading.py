@@ -75,7 +75,9 @@ def design_of(fit: xr.DataTree, outcome: str) -> xr.Dataset:
     """
     outcomes = fit["design/outcomes"].children
     if outcome not in outcomes:
-        raise SpecError([Fault(f"the fit has no outcome '{outcome}'", nearest(outcome, [*outcomes]))])
+        raise SpecError(
+            [Fault(f"the fit has no outcome '{outcome}'", nearest(outcome, [*outcomes]))]
+        )
     return outcomes[outcome].to_dataset()
 
 

@@ -192,5 +192,7 @@ def _grid(fit: xr.DataTree, dose: Doses) -> xr.DataArray:
         return default_doses(fit)
     values = np.atleast_1d(np.asarray(dose, dtype=float))
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise SpecError([Fault("a dose is negative or not a number", "Give doses >= 0.", column=DOSE)])
+        raise SpecError(
+            [Fault("a dose is negative or not a number", "Give doses >= 0.", column=DOSE)]
+        )
     return xr.DataArray(values, dims=DOSE, coords={DOSE: values})

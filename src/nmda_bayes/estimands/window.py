@@ -1,4 +1,4 @@
-"""The therapeutic window: at which dose is there enough relief for an acceptable added risk?"""
+"""The therapeutic window: the doses with enough relief for an acceptable added risk."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> 
 
 
 def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
-    """Add prior, predictive and density groups, from the graph itself; the model is on the stack."""
+    """Add prior, predictive and density groups, from the graph on the stack."""
     model = pm.modelcontext(None)
     seed = spec.sampling.seed
     prior = pm.sample_prior_predictive(PRIOR_DRAWS, random_seed=seed, compile_kwargs=CHEAP)
@@ -131,7 +131,10 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
     written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
     log_prior = compute_log_prior(
-        result, var_names=written, extend_inferencedata=False, progressbar=False,
+        result,
+        var_names=written,
+        extend_inferencedata=False,
+        progressbar=False,
         compile_kwargs=CHEAP,
     )
     for name, tree in (
@@ -157,7 +160,9 @@ def _published(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.Dataset | None:
         return None
     columns = ["analysis", "measure", "estimate", "ci_low", "ci_high", "source"]
     kept = mine[columns].assign(outcome=mine["analysis"].map(outcome_of))
-    arrays = {c: ("row", kept[c].to_numpy(object if kept[c].dtype.kind in "OUT" else None)) for c in kept}
+    arrays = {
+        c: ("row", kept[c].to_numpy(object if kept[c].dtype.kind in "OUT" else None)) for c in kept
+    }
     return xr.Dataset(arrays)
 
 

@@ -97,7 +97,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _window_faults(window: Mapping[str, Any], outcomes: Mapping[str, Any]) -> Iterator[Fault]:
-    benefit, harm = (_mapping(outcomes.get(window.get(side))) for side in ("benefit", "harm"))
+    benefit, harm = (_mapping(outcomes.get(str(window.get(side)))) for side in ("benefit", "harm"))
     if benefit and not benefit.get("better"):
         yield Fault(
             "a window needs to know which way of the benefit is better",
@@ -113,9 +113,7 @@ def _window_faults(window: Mapping[str, Any], outcomes: Mapping[str, Any]) -> It
         )
 
 
-def _correlation_faults(
-    content: Mapping[str, Any], outcomes: Mapping[str, Any]
-) -> Iterator[Fault]:
+def _correlation_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) -> Iterator[Fault]:
     if _mapping(content.get("correlations")).get("heterogeneity") is None:
         return
     key = "correlations.heterogeneity"

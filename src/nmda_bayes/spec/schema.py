@@ -34,10 +34,10 @@ from nmda_bayes.priors import FAMILIES
 from nmda_bayes.spec.rules import spec_faults
 
 
-def _one_of(catalogue: Mapping[str, Any], noun: str) -> Any:
-    """A word that must stand in a catalogue."""
+def _known(catalogue: Mapping[str, Any], noun: str) -> AfterValidator:
+    """Ask that a word stands in a catalogue."""
 
-    def known(name: str) -> str:
+    def check(name: str) -> str:
         if name not in catalogue:
             raise PydanticCustomError(
                 "unknown_part",
@@ -46,18 +46,26 @@ def _one_of(catalogue: Mapping[str, Any], noun: str) -> Any:
             )
         return name
 
+    return AfterValidator(check)
+
+
+def _listed(catalogue: Mapping[str, Any]) -> Any:
+    """Name a catalogue's words in the JSON schema, as they stand when the schema is asked for."""
+
     def list_them(schema: dict[str, Any]) -> None:
         schema["enum"] = list(catalogue)
 
-    return Annotated[str, AfterValidator(known), Field(json_schema_extra=list_them)]
+    return Field(json_schema_extra=list_them)
 
 
-CurveName = _one_of(CURVES, "curve")
-ExposureName = _one_of(EXPOSURES, "exposure")
-FamilyName = _one_of(FAMILIES, "distribution")
-HeterogeneityName = _one_of(HETEROGENEITIES, "heterogeneity")
-LikelihoodName = _one_of(LIKELIHOODS, "likelihood")
-PoolingName = _one_of(POOLINGS, "pooling")
+CurveName = Annotated[str, _known(CURVES, "curve"), _listed(CURVES)]
+ExposureName = Annotated[str, _known(EXPOSURES, "exposure"), _listed(EXPOSURES)]
+FamilyName = Annotated[str, _known(FAMILIES, "distribution"), _listed(FAMILIES)]
+HeterogeneityName = Annotated[
+    str, _known(HETEROGENEITIES, "heterogeneity"), _listed(HETEROGENEITIES)
+]
+LikelihoodName = Annotated[str, _known(LIKELIHOODS, "likelihood"), _listed(LIKELIHOODS)]
+PoolingName = Annotated[str, _known(POOLINGS, "pooling"), _listed(POOLINGS)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
