@@ -72,6 +72,15 @@ def test_arms_stand_behind_the_curves(response):
     assert sizes.max() > sizes.min()
 
 
+def test_an_arm_against_an_active_arm_is_no_point_of_the_curve(response):
+    effects = make_effects(6)
+    effects["comparator"][:3] = "s_ketamine"
+    figure = plot_dose_response(response, {"analgesia": effects})
+    drawn = [c for axes in figure.axes for c in axes.collections]
+    seen = [c for c in drawn if c.get_label() in ("_arms", "_no raw estimate")]
+    assert sum(len(c.get_offsets()) for c in seen) == 3
+
+
 def test_arms_can_be_the_designs_rows(response):
     rows = make_effects(4).isel(arm=[0, 1]).drop_vars(["raw", "raw_se", "shrunk", "predicted"])
     rows = rows.assign_coords(
@@ -187,6 +196,7 @@ def test_of_many_cells_the_tried_ones_are_drawn_and_the_rest_counted():
     assert [a.get_title() for a in panels(figure) if a.get_title()] == ["a0\nc7", "a1\nc2"]
     left_out = "not drawn: 46 more pairs of agent and condition (no trial)"
     assert any(left_out in text for text in texts(figure))
+    left_out = left_out.replace("no trial", "no trial of both")
     assert any(left_out in text for text in texts(plot_window(make_window(some))))
 
 

@@ -44,6 +44,13 @@ def test_forest_groups_and_sorts(effects):
     assert [places[arm] for arm in order] == sorted(places[arm] for arm in order)
 
 
+def test_forest_names_an_active_comparator(effects):
+    effects["comparator"][0] = "s_ketamine"
+    shown = [text.strip() for text in texts(plot_forest(effects))]
+    assert "Author1990: arm v s ketamine" in shown
+    assert "Author1991: arm" in shown
+
+
 def test_forest_shows_the_interval_of_the_draws(effects):
     figure = plot_forest(effects.isel(arm=[0]))
     ((low, _), (high, _)) = lines(figure, "_shrunk").get_segments()[0]

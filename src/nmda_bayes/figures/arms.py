@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -11,7 +13,9 @@ from nmda_bayes.figures.labelled import need_variables
 RISK = "risk"
 
 
-def arm_points(rows: xr.Dataset, scale: str, baseline_risk: float) -> pd.DataFrame:
+def arm_points(
+    rows: xr.Dataset, scale: str, baseline_risk: float, active: Collection[str] = ()
+) -> pd.DataFrame:
     """Place trial arms on the scale of a dose-response figure.
 
     A study's own baseline differs from the one that the curves are counted from. Log odds ratios
@@ -27,6 +31,9 @@ def arm_points(rows: xr.Dataset, scale: str, baseline_risk: float) -> pd.DataFra
         "difference" or "risk".
     baseline_risk
         Risk at dose 0; used where ``scale`` is "risk".
+    active
+        The agents that have a curve. An arm compared with one of them has no place here: the
+        curves are against dose 0.
 
     Returns
     -------
@@ -37,6 +44,8 @@ def arm_points(rows: xr.Dataset, scale: str, baseline_risk: float) -> pd.DataFra
     frame = rows[[n for n in rows.variables if rows[n].dims == ("arm",)]].to_dataframe()
     if "raw" not in frame:
         frame = _against_reference(frame)
+    if "comparator" in frame:
+        frame = frame[~frame["comparator"].isin(list(active))]
     value = frame["raw"].to_numpy(float)
     if scale == RISK:
         logit = np.log(baseline_risk) - np.log1p(-baseline_risk)
@@ -66,6 +75,8 @@ def _against_reference(frame: pd.DataFrame) -> pd.DataFrame:
     ordered = frame.sort_values("exposure", kind="stable")
     active = ordered[ordered.duplicated("study")]
     first = ordered.drop_duplicates("study").set_index("study").loc[active["study"]]
+    at_zero = first["exposure"].to_numpy(float) == 0
+    active, first = active[at_zero], first[at_zero]
     return active.assign(
         raw=active["level"].to_numpy() - first["level"].to_numpy(),
         raw_se=np.hypot(active["level_se"].to_numpy(), first["level_se"].to_numpy()),

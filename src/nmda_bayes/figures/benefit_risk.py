@@ -65,7 +65,7 @@ def plot_benefit_risk(
     enough = attrs.get("benefit_at_least") if benefit_at_least is None else benefit_at_least
     bearable = attrs.get("risk_at_most") if risk_at_most is None else risk_at_most
     drawn = "x_lower" in plane
-    page = cells(trials_of_both(plane))
+    page = cells(trials_of_both(plane), "trial of both")
     width = min(FULL_WIDTH, 2.2 + 2.2 * page.columns)
     with drawing(width, 0.5 + 1.8 * page.lines) as figure:
         grid = figure.subplots(page.lines, page.columns, sharex=True, sharey=True, squeeze=False)
@@ -110,7 +110,7 @@ def _panel(axes: Axes, cell: xr.Dataset) -> None:
     )  # fmt: skip
     for place, i in enumerate(at):
         axes.annotate(
-            f"{doses[i]:.2g}", (x[i], y[i]), xytext=(3, 3 if place % 2 else -8),
+            f"{float(f'{doses[i]:.2g}'):g}", (x[i], y[i]), xytext=(3, 3 if place % 2 else -8),
             textcoords="offset points", fontsize=6, zorder=5,
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip

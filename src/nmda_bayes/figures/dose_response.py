@@ -63,6 +63,7 @@ def plot_dose_response(
             rows,
             str(response["scale"].sel({OUTCOME: name}).item()),
             float(response.attrs.get("baseline_risk", np.nan)),
+            set(response[AGENT].values),
         )
         for name, rows in (observed or {}).items()
         if name in response[OUTCOME].values
@@ -94,10 +95,11 @@ def plot_dose_response(
         label_lowest(grid)
         _same_heights(grid, len(outcomes))
         if "baseline_risk" in response.attrs:
-            baseline = f"risks from a baseline of {100 * response.attrs['baseline_risk']:g} %"
+            risk = f"{100 * response.attrs['baseline_risk']:g}\N{NO-BREAK SPACE}%"
+            baseline = f"risks from a baseline of {risk}"
             said = f"{said}; {baseline}" if said else baseline
         dose_label(figure, response.attrs.get("exposure_axis", "dose"), said, page.left_out)
-        legend(figure, _legend(response, bool(points)))
+        legend(figure, _legend(response, points))
         figure.set_label(_alt(bands))
     return figure
 
@@ -172,7 +174,7 @@ def _quantity(band: xr.Dataset) -> str:
     return wrapped(text, 21) + (f"\n({better} is better)" if better else "")
 
 
-def _legend(response: xr.DataArray, points: bool) -> list[Line2D | Patch]:
+def _legend(response: xr.DataArray, points: Mapping[str, pd.DataFrame]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=GREY, linewidth=1.8, label="median"),
         Patch(facecolor=GREY, alpha=0.3, label=INTERVAL_TEXT),
@@ -192,8 +194,9 @@ def _legend(response: xr.DataArray, points: bool) -> list[Line2D | Patch]:
             "markeredgecolor": "black",
         }
         handles.append(Line2D([], [], linestyle="none", markersize=5, label=text, **ring))
-        cross: dict[str, Any] = {"marker": "x", "markeredgecolor": "black", "markersize": 4}
-        handles.append(Line2D([], [], linestyle="none", label="arm with a zero cell", **cross))
+    if any(one["value"].isna().any() for one in points.values()):
+        cross: dict[str, Any] = {"marker": "x", "mec": "black", "ms": 4, "linestyle": "none"}
+        handles.append(Line2D([], [], label="arm without a raw estimate (zero cell)", **cross))
     return handles
 
 

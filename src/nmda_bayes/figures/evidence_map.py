@@ -135,7 +135,7 @@ def _panel(axes: Axes, panel: xr.DataArray) -> None:
     axes.set_yticks(range(counts.shape[0]), _names(panel, CONDITION))
     axes.tick_params(length=0, labelsize=6.5, labelbottom=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-    name = wrapped(named(panel, OUTCOME, 60), max(14, int(2.4 * counts.shape[1])))
+    name = wrapped(named(panel, OUTCOME, 60), max(16, int(2.4 * counts.shape[1])))
     axes.set_title(name if counts.any() else f"{name}\n(no study)", fontsize=7)
 
 

@@ -67,6 +67,11 @@ def _rows(effects: xr.Dataset) -> pd.DataFrame:
     columns = ["agent", "condition", "study", "exposure", "raw", "raw_se"]
     frame = pd.DataFrame({c: effects[c].values for c in columns})
     frame["label"] = [plain(label) for label in effects[ARM].values]
+    if "comparator" in effects.coords:
+        # A comparison of two active arms must not pass for one with the reference.
+        pairs = zip(frame["label"], effects["comparator"].values, strict=True)
+        active = set(frame["agent"])
+        frame["label"] = [f"{t} v {words(c, 20)}" if c in active else t for t, c in pairs]
     note = effects["raw_note"].values if "raw_note" in effects else [""] * len(frame)
     frame["note"] = [plain(text, 60) for text in note]
     for name in ("shrunk", "predicted"):

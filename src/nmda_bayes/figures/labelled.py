@@ -160,13 +160,15 @@ class Cells:
         return -(-len(self.chosen) // self.columns)
 
 
-def cells(trials: xr.DataArray) -> Cells:
+def cells(trials: xr.DataArray, what: str = "trial") -> Cells:
     """Choose the agent-condition cells to draw, and their order.
 
     Parameters
     ----------
     trials
         Number of trials, dims agent and condition.
+    what
+        What ``trials`` counts, for the words about cells that are not drawn.
 
     Returns
     -------
@@ -181,7 +183,7 @@ def cells(trials: xr.DataArray) -> Cells:
         order = np.argsort(-count, kind="stable")
         order = order[: max(1, min(AT_MOST, int((count > 0).sum())))]
         rest = len(by_agent) - len(order)
-        why = "no trial" if np.delete(count, order).max() == 0 else "none or fewer trials"
+        why = f"no {what}" if np.delete(count, order).max() == 0 else f"fewer or no {what}"
         left_out = f"not drawn: {rest} more pairs of agent and condition ({why})"
         return Cells([by_agent[i] for i in sorted(order)], min(4, len(order)), left_out)
     if 1 < len(agents) <= 4:

@@ -54,15 +54,16 @@ def plot_network(
     nodes = sorted(nodes, key=lambda agent: agent != reference)
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(nodes)) / max(len(nodes), 1)
     place = {a: np.array([np.cos(t), np.sin(t)]) for a, t in zip(nodes, angle, strict=True)}
+    numbered = len(edges) <= 30
     with drawing(6.4, 4.4 if len(nodes) <= UPRIGHT else 6.2) as figure:
         axes = figure.subplots()
-        _draw_edges(axes, edges, place, numbered=len(edges) <= 30)
+        _draw_edges(axes, edges, place, numbered=numbered)
         _draw_nodes(axes, place, people, reference)
         _label_nodes(axes, place, reference)
         axes.set_aspect("equal")
         axes.set_axis_off()
         known = any(np.isfinite(v) and v > 0 for v in people.values())
-        legend(figure, _legend(reference, reference in place, known))
+        legend(figure, _legend(reference if reference in place else "", known, numbered))
         figure.set_label(_alt(nodes, edges, people))
     return figure
 
@@ -111,6 +112,7 @@ def _draw_edges(
     axes: Axes, edges: pd.DataFrame, place: Mapping[str, np.ndarray], *, numbered: bool
 ) -> None:
     degree = pd.concat([edges["agent"], edges["comparator"]]).value_counts()
+    taken: list[np.ndarray] = []
     for agent, comparator, studies in edges.itertuples(index=False):
         one, other = place[agent], place[comparator]
         axes.plot(
@@ -121,7 +123,10 @@ def _draw_edges(
             continue
         # Nearer the quieter end, where fewer edges meet.
         quiet, busy = (one, other) if degree[agent] <= degree[comparator] else (other, one)
-        at = quiet + 0.34 * (busy - quiet)
+        ways = [quiet + part * (busy - quiet) for part in (0.34, 0.45, 0.26, 0.55, 0.18)]
+        free = [at for at in ways if all(np.hypot(*(at - other)) > 0.12 for other in taken)]
+        at = (free or ways)[0]
+        taken.append(at)
         axes.text(
             at[0], at[1], f"{int(studies)}", fontsize=6.5, ha="center", va="center", zorder=4,
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
@@ -170,14 +175,14 @@ def _label_nodes(axes: Axes, place: Mapping[str, np.ndarray], reference: str) ->
     axes.set_ylim(-1.15, 1.15)
 
 
-def _legend(reference: str, present: bool, known: bool) -> list[Line2D]:
+def _legend(reference: str, known: bool, numbered: bool) -> list[Line2D]:
     disc: dict[str, Any] = {"marker": "o", "mec": BLACK, "linestyle": "none", "ms": 6}
     area = "area: participants" if known else "participants not known"
     handles = [Line2D([], [], markerfacecolor=BLUE, label=f"agent ({area})", **disc)]
-    if present:
+    if reference:
         text = f"reference: {words(reference, 30)}"
         handles.append(Line2D([], [], markerfacecolor=ORANGE, label=text, **disc))
-    text = "comparison (width, number: studies)"
+    text = f"comparison (width{', number' if numbered else ''}: studies)"
     return [*handles, Line2D([], [], color=GREY, linewidth=3, label=text)]
 
 

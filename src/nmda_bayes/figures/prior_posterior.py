@@ -27,6 +27,7 @@ BINS = 256
 class _Scalar:
     variable: str
     at: str
+    place: str
     prior: np.ndarray
     posterior: np.ndarray
 
@@ -100,7 +101,7 @@ def _scalars(name: str, prior: xr.Dataset, posterior: xr.Dataset) -> Iterator[_S
         if len(dims) > 1 and len(set(labels)) <= len(labels):
             seen.append(after)
         at = ", ".join(f"{dim}={label}" for dim, label in zip(dims, labels, strict=True))
-        yield _Scalar(name, at, before, after)
+        yield _Scalar(name, at, ", ".join(map(str, labels)), before, after)
 
 
 def _panel(axes: Axes, scalar: _Scalar, verdict: str) -> None:
@@ -124,10 +125,9 @@ def _panel(axes: Axes, scalar: _Scalar, verdict: str) -> None:
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=4)
     outcome, _, parameter = scalar.variable.rpartition("::")
-    places = ", ".join(part.partition("=")[2] for part in scalar.at.split(", ") if part)
     head = ": ".join(words(part, 30) for part in (outcome, parameter) if part)
-    axes.set_title(wrapped(head, 27) + (f"\n{wrapped(words(places, 52), 27)}" if places else ""),
-                   fontsize=7)  # fmt: skip
+    parts = [head, words(scalar.place, 52)]
+    axes.set_title("\n".join(wrapped(part, 27) for part in parts if part), fontsize=7)
     axes.text(
         0.5, 0.98, wrapped(verdict, 26), transform=axes.transAxes, ha="center", va="top",
         fontsize=6.5, fontweight="bold" if "only" in verdict or "no trial" in verdict else "normal",

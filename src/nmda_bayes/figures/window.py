@@ -57,7 +57,7 @@ def plot_window(window: xr.Dataset) -> Figure:
     """
     need_variables(window, (*LOOKS, "trials_benefit", "trials_harm"), "plot_window")
     need_dims(window, (AGENT, CONDITION, DOSE), "plot_window")
-    page = cells(trials_of_both(window))
+    page = cells(trials_of_both(window), "trial of both")
     width = min(FULL_WIDTH, 2.4 + 1.9 * page.columns)
     with drawing(width, 0.45 + 1.6 * page.lines) as figure:
         grid = figure.subplots(page.lines, page.columns, sharex=True, sharey=True, squeeze=False)
