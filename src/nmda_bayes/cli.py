@@ -6,6 +6,7 @@ Nothing heavy is imported before a verb needs it, so that ``--help`` answers at 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the 
 
 def main() -> None:
     """Run the command line."""
+    # PyMC lists what it samples, ArviZ comments on power-scaling: the report says both better.
+    logging.getLogger("pymc").setLevel(logging.WARNING)
+    logging.getLogger("arviz_stats").setLevel(logging.ERROR)
     app()
 
 
@@ -108,7 +112,7 @@ def show(spec: Spec, evidence: Evidence = None) -> int:
 
     nmda-bayes show benefit_risk
     """
-    from nmda_bayes.report.words import show_text
+    from nmda_bayes.report.show import show_text
 
     typer.echo(show_text(*_read(spec, evidence)))
     return DONE
@@ -164,15 +168,15 @@ def simulate(
     """
     import tomli_w
 
-    from nmda_bayes.report.tables import values_table
     from nmda_bayes.simulate import simulate as draw
+    from nmda_bayes.simulate import truth_table
 
     read, loaded = _read(spec, evidence)
     _must_be_free(out)
     table, truth, reading = draw(read, loaded, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "evidence.csv", index=False)
-    values_table(truth).to_csv(out / "truth.csv", index=False)
+    truth_table(truth).to_csv(out / "truth.csv", index=False)
     content = reading.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
     (out / "spec.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
     typer.echo(f"synthetic evidence: {out}; fit it with: nmda-bayes fit {out}/spec.toml --out ...")

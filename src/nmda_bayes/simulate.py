@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pymc as pm
 import xarray as xr
@@ -54,6 +55,30 @@ def simulate(
     truth = drawn["prior"].to_dataset().isel(dict.fromkeys(SAMPLE, 0), drop=True)
     truth = truth.drop_vars([n for n in truth.data_vars if str(n).endswith(OFFSET)])
     return pd.concat(frames, ignore_index=True), truth, _reading_back(spec)
+
+
+def truth_table(truth: xr.Dataset) -> pd.DataFrame:
+    """List the parameters that made simulated evidence, one row a scalar.
+
+    Parameters
+    ----------
+    truth
+        As `simulate` gives it.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``variable``, ``at`` (its coordinates) and ``value``.
+    """
+    rows = []
+    for name, array in truth.data_vars.items():
+        labels = pd.MultiIndex.from_product(
+            [array[dim].to_numpy() for dim in array.dims] or [np.array([""])]
+        )
+        for place, value in zip(labels, array.to_numpy().ravel(), strict=True):
+            at = ", ".join(f"{d}={v}" for d, v in zip(array.dims, place, strict=False))
+            rows.append((str(name), at, float(value)))
+    return pd.DataFrame(rows, columns=["variable", "at", "value"])
 
 
 def _flat(outcome: str, likelihood: str, reported: xr.Dataset, values: Any) -> pd.DataFrame:

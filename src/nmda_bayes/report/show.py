@@ -1,0 +1,93 @@
+"""What an analysis is and what it will see, as plain text, before anything is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.design import LEFT_OUT, OUTCOMES, build_design
+from nmda_bayes.model import model_of
+from nmda_bayes.priors import prior_text
+from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
+
+NO_REASON = "no reason given"
+
+
+def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
+    """Write the generative model, its priors, and the arms and network that it will see.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    evidence
+        As `nmda_bayes.load_evidence` gives it.
+
+    Returns
+    -------
+    str
+        Lines of plain text.
+
+    Raises
+    ------
+    SpecError, EvidenceError
+        If the spec and the evidence do not fit each other.
+    """
+    design = build_design(spec, evidence)
+    lines = [spec.title, "=" * len(spec.title), spec.question.strip(), ""]
+    for name, outcome in spec.outcomes.items():
+        reported = design[f"{OUTCOMES}/{name}"].to_dataset()
+        lines += [*_model_lines(name, outcome), "", *_seen_lines(reported), ""]
+    lines += [*_left_out_lines(design[LEFT_OUT].to_dataset()), ""]
+    model = model_of(spec, design)
+    lines += ["The graph", "---------", model.str_repr(), ""]
+    dims = model.named_vars_to_dims.items()
+    lines += [f"  {name}: dims {', '.join(map(str, of)) or 'none'}" for name, of in dims]
+    return "\n".join(lines)
+
+
+def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
+    likelihood = LIKELIHOODS[outcome.likelihood]
+    title = f"Outcome {name}" + (f": {outcome.label}" if outcome.label else "")
+    yield from (title, "-" * len(title))
+    baseline = "" if likelihood.contrasts else "baseline[study] + "
+    yield f"  {likelihood.text}"
+    yield f"  eta[arm] = {baseline}f(x[arm]) + delta[arm]"
+    yield f"  f(x) = {CURVES[outcome.curve].text} for x > 0, else 0"
+    yield f"  delta = {HETEROGENEITIES[outcome.heterogeneity].text}"
+    yield f"  x = {EXPOSURES[outcome.exposure].axis}"
+    for parameter, part in outcome.parameters.items():
+        yield f"  {parameter} = {POOLINGS[part.pooling].text}   ({part.pooling})"
+        for slot, prior in part.priors.items():
+            written = prior_text(prior.dist, prior.kwargs)
+            yield f"    {slot} ~ {written}   # {prior.why or NO_REASON}"
+
+
+def _seen_lines(reported: xr.Dataset) -> Iterator[str]:
+    names = ["study", "agent", "condition", "exposure"]
+    arms = pd.DataFrame({name: reported[name].to_numpy() for name in names})
+    active = arms[arms["exposure"] > 0]
+    yield f"  sees {len(arms)} arms of {arms['study'].nunique()} studies:"
+    for agent, mine in active.groupby("agent"):
+        low, high = np.min(mine["exposure"]), np.max(mine["exposure"])
+        where = ", ".join(sorted(set(mine["condition"])))
+        count = mine["study"].nunique()
+        plural = "study" if count == 1 else "studies"
+        yield f"    {agent}: {count} {plural}, exposure {low:g} to {high:g}, in {where}"
+
+
+def _left_out_lines(left_out: xr.Dataset) -> Iterator[str]:
+    frame = left_out.to_dataframe()
+    yield f"Left out: {len(frame)} rows"
+    counts = frame.groupby(["outcome", "reason"]).size()
+    for place, count in counts.items():
+        outcome, reason = place if isinstance(place, tuple) else (place, "")
+        yield f"  {outcome}: {count} x {reason}"
