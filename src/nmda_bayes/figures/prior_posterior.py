@@ -120,7 +120,8 @@ def _panel(axes: Axes, scalar: _Scalar, verdict: str) -> None:
     top = axes.get_ylim()[1]
     axes.hlines(-0.06 * top, ends[0], ends[1], colors=AFTER.color, linewidth=2.2, label="_interval")
     axes.set_xlim(low, high)
-    axes.set_ylim(-0.12 * top, 1.45 * top if verdict else top)
+    said = wrapped(verdict, 26)
+    axes.set_ylim(-0.12 * top, (1.2 + 0.25 * len(said.splitlines())) * top if said else top)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=4)
@@ -129,7 +130,7 @@ def _panel(axes: Axes, scalar: _Scalar, verdict: str) -> None:
     parts = [head, words(scalar.place, 52)]
     axes.set_title("\n".join(wrapped(part, 27) for part in parts if part), fontsize=7)
     axes.text(
-        0.5, 0.98, wrapped(verdict, 26), transform=axes.transAxes, ha="center", va="top",
+        0.5, 0.98, said, transform=axes.transAxes, ha="center", va="top",
         fontsize=6.5, fontweight="bold" if "only" in verdict or "no trial" in verdict else "normal",
     )  # fmt: skip
 
