@@ -30,10 +30,22 @@ if TYPE_CHECKING:
         study_effects,
         therapeutic_window,
     )
-    from nmda_bayes.evidence import evidence_map, load_evidence, table
+    from nmda_bayes.evidence import evidence_map, load_evidence, network, table
+    from nmda_bayes.figures import (
+        plot_benefit_risk,
+        plot_dose_response,
+        plot_evidence_map,
+        plot_forest,
+        plot_network,
+        plot_predictive_check,
+        plot_prior_posterior,
+        plot_side_by_side,
+        plot_window,
+    )
     from nmda_bayes.inference import fit, read_fit, write_fit
     from nmda_bayes.intervals import interval
     from nmda_bayes.model import build_model
+    from nmda_bayes.report import write_report
     from nmda_bayes.simulate import simulate
     from nmda_bayes.spec import AnalysisSpec
 
@@ -48,10 +60,22 @@ _HOMES = {
         "study_effects",
         "therapeutic_window",
     ),
-    "evidence": ("evidence_map", "load_evidence", "table"),
+    "evidence": ("evidence_map", "load_evidence", "network", "table"),
+    "figures": (
+        "plot_benefit_risk",
+        "plot_dose_response",
+        "plot_evidence_map",
+        "plot_forest",
+        "plot_network",
+        "plot_predictive_check",
+        "plot_prior_posterior",
+        "plot_side_by_side",
+        "plot_window",
+    ),
     "inference": ("fit", "read_fit", "write_fit"),
     "intervals": ("interval",),
     "model": ("build_model",),
+    "report": ("write_report",),
     "simulate": ("simulate",),
     "spec": ("AnalysisSpec",),
 }
@@ -74,13 +98,24 @@ __all__ = [
     "fit",
     "interval",
     "load_evidence",
+    "network",
     "number_needed",
+    "plot_benefit_risk",
+    "plot_dose_response",
+    "plot_evidence_map",
+    "plot_forest",
+    "plot_network",
+    "plot_predictive_check",
+    "plot_prior_posterior",
+    "plot_side_by_side",
+    "plot_window",
     "read_fit",
     "simulate",
     "study_effects",
     "table",
     "therapeutic_window",
     "write_fit",
+    "write_report",
 ]
 
 
