@@ -1,0 +1,226 @@
+"""The model in equations, made from the parts that made the graph.
+
+Nothing is written twice: the sampling statement, the curve, the pooling and the heterogeneity are
+the catalogues' own texts; dims and their sizes are read off the variables of the fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import xarray as xr
+from markupsafe import Markup, escape
+
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.pooling import POOLINGS, Pooling
+from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
+from nmda_bayes.estimands import design_of, spec_of
+from nmda_bayes.estimands.reading import variable
+from nmda_bayes.priors import prior_text
+from nmda_bayes.report.words import MINUS, count
+from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_parameters
+from nmda_bayes.spec.rules import BASELINE, natural
+
+#: Letters for the words that every statistician writes as letters.
+LETTERS = {"eta": "η", "delta": "δ", "theta": "θ"}
+WORDS = [
+    "for",
+    "each",
+    "arm",
+    "mu",
+    "sigma",
+    "correlation",
+    "of",
+    "between",
+    "the",
+    "outcomes",
+    "one",
+]
+FUNCTIONS = ("exp", "log", "logit", "Normal", "Binomial", "MvNormal")
+_TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|\[[^\]]*\]|\^[A-Za-z0-9]+|.", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the model.
+
+    Attributes
+    ----------
+    left
+        What is defined, as HTML.
+    relation
+        ``=`` or ``∼``.
+    right
+        Its definition, as HTML.
+    note
+        A remark in words.
+    """
+
+    left: Markup
+    relation: str
+    right: Markup
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The lines of one outcome, or of what outcomes share.
+
+    Attributes
+    ----------
+    title
+        The outcome's label.
+    lines
+        Its equations.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+def equations(fit: xr.DataTree) -> list[Block]:
+    """Write the model of a fit in equations.
+
+    Parameters
+    ----------
+    fit
+        As `nmda_bayes.fit` gives it.
+
+    Returns
+    -------
+    list[Block]
+        One for each outcome, and one for what is correlated between them.
+    """
+    spec = spec_of(fit)
+    blocks = [
+        Block(part.label or name, tuple(_outcome_lines(fit, spec, name, part)))
+        for name, part in spec.outcomes.items()
+    ]
+    correlation = spec.correlations.heterogeneity
+    if correlation is not None:
+        prior = prior_text(correlation.dist, correlation.kwargs)
+        note = "their correlations are heterogeneity_correlation, over pairs of outcomes"
+        lines = (
+            _line("R = correlation of delta[arm] between the outcomes of one arm", note=note),
+            _line(f"R ~ {prior}"),
+        )
+        blocks.append(Block("Between outcomes", lines))
+    return blocks
+
+
+def _outcome_lines(
+    fit: xr.DataTree, spec: AnalysisSpec, name: str, part: OutcomeSpec
+) -> Iterator[Line]:
+    curve, likelihood = CURVES[part.curve], LIKELIHOODS[part.likelihood]
+    heterogeneity = HETEROGENEITIES[part.heterogeneity]
+    design = design_of(fit, name)
+    arms = count(design.sizes["arm"], "arm")
+    if likelihood.contrasts:
+        yield _line(likelihood.text, note=f"{count(design.sizes['contrast'], 'contrast')}, {arms}")
+    else:
+        left, _, right = likelihood.text.partition(" ~ ")
+        statement = f"{left}[arm] ~ {re.sub(r'\b(eta|se|n)\b', r'\1[arm]', right)}"
+        yield _line(statement, note=arms)
+    terms = [] if likelihood.contrasts else [f"{BASELINE}[{STUDY}]"]
+    terms.append("f(x[arm]; θ[agent, condition])" if curve.parameters else "f(x[arm])")
+    if heterogeneity.formula is not None:
+        terms.append("delta[arm]")
+    yield _line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood.contrasts))
+    yield _line(f"f(x) = {curve.text}", note="for x > 0; f(0) = 0")
+    if heterogeneity.formula is not None:
+        yield _line(f"delta ~ {heterogeneity.text}")
+    z_used = False
+    for needed in needed_parameters(part.model_dump()) or ():
+        given = needed if needed in part.parameters else natural(needed)
+        if given != needed:
+            yield _line(f"{needed} = log({given})")
+        parameter = part.parameters[given]
+        z_used = z_used or "z[" in POOLINGS[parameter.pooling].text
+        yield from _parameter_lines(fit, variable(spec, name, given), given, parameter)
+    if z_used:
+        yield _line("z ~ Normal(mu=0, sigma=1)", note="each z on its own")
+
+
+def _baseline_note(contrasts: bool) -> str:
+    return "a study's baseline cancels in its contrasts" if contrasts else ""
+
+
+def _parameter_lines(
+    fit: xr.DataTree, in_fit: str, name: str, spec: ParameterSpec
+) -> Iterator[Line]:
+    """A parameter as its pooling writes it, and the priors that the sum needs."""
+    pooling = POOLINGS[spec.pooling]
+    dims = _dims(fit, in_fit)
+    if set(spec.priors) == {"location"} or set(spec.priors) == {"each"}:
+        (prior,) = spec.priors.values()
+        yield _line(
+            f"{name}{dims} ~ {prior_text(prior.dist, prior.kwargs)}", note=_about(pooling, dims)
+        )
+        return
+    kept = re.sub(
+        r"\s*\((\+ (\w+) [^)]*)\)",
+        lambda found: f" {found[1]}" if found[2] in spec.priors else "",
+        pooling.text,
+    )
+    total = re.sub(rf"\b({'|'.join(spec.priors)})\b", rf"{name}_\1", kept)
+    yield _line(f"{name}{dims} = {total}", note=_about(pooling, dims))
+    for slot, prior in spec.priors.items():
+        yield _line(f"{name}_{slot} ~ {prior_text(prior.dist, prior.kwargs)}")
+
+
+def _about(pooling: Pooling, dims: str) -> str:
+    """Say how a parameter is shared; what the formula shows is not said again."""
+    if pooling.name == "independent":
+        return f"a value for each {dims.strip('[]')}, nothing shared"
+    return pooling.about.removesuffix(".").removesuffix(", with an optional interaction")
+
+
+def _dims(fit: xr.DataTree, name: str) -> str:
+    """Write a variable's dims as subscripts, as the graph has them."""
+    posterior = fit["posterior"].to_dataset()
+    if name not in posterior:
+        return ""
+    dims = [str(d).rpartition(SEPARATOR)[2] for d in posterior[name].dims if d not in SAMPLE]
+    return f"[{', '.join(dims)}]" if dims else ""
+
+
+def _line(text: str, note: str = "") -> Line:
+    """Split a statement at its relation and set both sides."""
+    found = re.search(r"\s(~|=)\s", text)
+    if found is None:
+        return Line(typeset(text), "", Markup(), note)
+    relation = "∼" if found[1] == "~" else "="
+    return Line(typeset(text[: found.start()]), relation, typeset(text[found.end() :]), note)
+
+
+def typeset(text: str) -> Markup:
+    """Set a formula in HTML: variables in italics, dims as subscripts, functions upright.
+
+    Parameters
+    ----------
+    text
+        A formula as the catalogues write it.
+
+    Returns
+    -------
+    Markup
+        Escaped, marked up with ``var``, ``sub`` and ``sup``.
+    """
+    return Markup("").join(_set_token(token) for token in _TOKEN.findall(text))
+
+
+def _set_token(token: str) -> Markup:
+    if token.startswith("["):
+        return Markup("<sub>{}</sub>").format(token)
+    if token.startswith("^"):
+        return Markup("<sup>{}</sup>").format(token[1:])
+    if token in LETTERS:
+        return Markup("<var>{}</var>").format(LETTERS[token])
+    plain = token in FUNCTIONS or token[0].isupper() or not (token[0].isalpha() or token[0] == "_")
+    if plain or token in WORDS:
+        return escape(token.replace("-", MINUS))
+    return Markup("<var>{}</var>").format(token)

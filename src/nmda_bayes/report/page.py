@@ -1,0 +1,110 @@
+"""One self-contained page: nothing is fetched, no script runs, every text is escaped."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import xarray as xr
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from nmda_bayes.errors import Fault, InputError
+from nmda_bayes.report.pictures import Gallery
+from nmda_bayes.report.sections import SECTIONS
+from nmda_bayes.report.view import View
+
+GENERATOR = '<meta name="generator" content="nmda-bayes">'
+#: How far into a file the generator may stand: a page of ours has it in its first lines.
+HEAD_BYTES = 4096
+
+
+def render(fit: xr.DataTree) -> str:
+    """Write a fit as a page.
+
+    Parameters
+    ----------
+    fit
+        As `nmda_bayes.fit` gives it.
+
+    Returns
+    -------
+    str
+        HTML, the same for the same fit.
+    """
+    view, gallery = View(fit), Gallery()
+    made = (section(view, gallery) for section in SECTIONS)
+    template, style = _parts()
+    return template.render(
+        title=view.spec.title,
+        sections=[section for section in made if section is not None],
+        style=style,
+        generator=Markup(GENERATOR),
+        passed=view.checks.passed,
+    )
+
+
+def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
+    """Write a fit's report.
+
+    Parameters
+    ----------
+    path
+        The HTML file. It is written beside and then renamed, so that a reader never sees half of it.
+    fit
+        As `nmda_bayes.fit` gives it.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the path is a folder, its folder does not exist, or it holds a file that is not a report
+        of this package: then nothing is written.
+    """
+    target = Path(path)
+    fault = _fault_of(target)
+    if fault is not None:
+        raise InputError([fault])
+    text = render(fit)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def _fault_of(target: Path) -> Fault | None:
+    """Say why a report must not be written there."""
+    if target.is_dir():
+        return Fault("is a folder", "Name a file, for instance report.html.", str(target))
+    if not target.parent.is_dir():
+        return Fault("its folder does not exist", "Make the folder first.", str(target))
+    if not target.exists():
+        return None
+    with target.open("rb") as file:
+        if GENERATOR.encode() in file.read(HEAD_BYTES):
+            return None
+    return Fault(
+        "exists and is not a report of nmda-bayes; it was left as it is",
+        "Name another file, or move this one away.",
+        str(target),
+    )
+
+
+@cache
+def _parts() -> tuple[Template, Markup]:
+    """The template, and the style sheet, which stands in the page as it is."""
+    loader = PackageLoader("nmda_bayes.report", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    source, _, _ = loader.get_source(environment, "style.css")
+    return environment.get_template("report.html"), Markup(source)

@@ -1,0 +1,258 @@
+"""What was there to be seen: the arms that entered, the network, the map with its holes."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+
+from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
+from nmda_bayes.figures import plot_evidence_map, plot_network
+from nmda_bayes.report.blocks import Heading, Items, Section, Text, as_table, folded
+from nmda_bayes.report.pictures import Gallery
+from nmda_bayes.report.view import View
+from nmda_bayes.report.words import count, effect, exact, listed, name, opened
+
+#: Rows of the map at most: beyond these the cells cannot be read.
+OUTCOMES_SHOWN = 12
+#: What patients would ask beside the question. Drawn, and said in words, even where no trial tells:
+#: there above all.
+BESIDE = ("depressive_symptoms", "opioid_use", "quality_of_life", "serious_adverse_event")
+REGIMEN_WIDTH = 60
+
+
+def evidence(view: View, gallery: Gallery) -> Section:
+    """Show what entered, and what there was.
+
+    Parameters
+    ----------
+    view
+        The fit.
+    gallery
+        Numbers the figures.
+
+    Returns
+    -------
+    Section
+        Network, arms of each outcome, rows left out, evidence map and its holes.
+    """
+    blocks: list[object] = [Text(_total(view))]
+    network = view.fit["design"]
+    if len(set(network["arms"]["agent"].to_numpy())) > 1:
+        caption = (
+            "The network: agents that entered, and how many trials compare them directly. Numbers"
+            " are counts; nothing here is estimated."
+        )
+        drawn = plot_network(network, reference=view.spec.reference)  # type: ignore[arg-type]
+        blocks.append(gallery.picture(drawn, caption))
+    for outcome in view.outcomes:
+        blocks += [Heading(f"What entered: {view.label(outcome)}"), *_entered(view, outcome)]
+    blocks += [Heading("Rows left out"), *_left_out(view)]
+    blocks += _map(view, gallery)
+    return Section("evidence", "Evidence and map", tuple(blocks))
+
+
+def _total(view: View) -> str:
+    arms = view.fit["design/arms"].to_dataset()
+    studies = len(set(arms["study"].to_numpy()))
+    parts = [
+        f"{view.label(outcome)}: {count(len(set(one['study'].to_numpy())), 'trial')},"
+        f" {count(one.sizes['arm'], 'arm')}"
+        for outcome in view.outcomes
+        for one in [view.design(outcome)]
+    ]
+    return (
+        f"{count(studies, 'trial').capitalize()} with {count(arms.sizes['arm'], 'arm')} entered"
+        f" ({'; '.join(parts)}). Every number keeps its source; nothing was imputed."
+    )
+
+
+def _entered(view: View, outcome: str) -> list[object]:
+    design = view.design(outcome)
+    label = view.label(outcome)
+    if view.has_contrasts(outcome):
+        frame = pd.DataFrame({c: design[c].to_numpy() for c in ("contrast", "estimate", "se")})
+        frame["source"] = _texts(design, "source", frame.index)
+        caption = f"{opened(label)}: contrasts as reported, with standard errors."
+        columns = {
+            "contrast": ("contrast", None),
+            "estimate": ("estimate", effect),
+            "se": ("SE", effect),
+            "source": ("source", None),
+        }
+        table = as_table(frame, caption, columns)
+        return [folded(table, f"{count(len(frame), 'contrast')} of {label}")]
+    frame = _arms(view, design)
+    columns = {
+        "study": ("study", None),
+        "what": ("arm", None),
+        "regimen": ("regimen", None),
+        "exposure": ("exposure", exact),
+        "reported": ("events of participants" if view.is_risk(outcome) else "mean (SE)", str),
+        "when": ("measure, time", None),
+        "source": ("source (provenance)", None),
+    }
+    caption = f"{opened(label)}: the arms that entered."
+    if view.has_dose(outcome):
+        caption += f" Exposure: {view.axis}; 0 is the reference."
+    else:
+        columns.pop("exposure")
+    if not view.is_risk(outcome):
+        caption += " SE: standard error of the mean."
+    table = as_table(frame, caption, columns)
+    return [folded(table, f"{count(len(frame), 'arm')} of {label}")]
+
+
+def _arms(view: View, design: xr.Dataset) -> pd.DataFrame:
+    index = pd.RangeIndex(design.sizes["arm"])
+    columns = ("agent", "condition", "route", "regimen", "dose_note", "measure", "time_label")
+    text = {c: _texts(design, c, index) for c in (*columns, "source", "provenance")}
+    frame = pd.DataFrame({"study": _texts(design, "study", index)}, index=index)
+    frame["what"] = [
+        _joined(view.agent(agent), route, view.condition(condition))
+        for agent, route, condition in zip(
+            text["agent"], text["route"], text["condition"], strict=True
+        )
+    ]
+    noted = zip(text["regimen"], text["dose_note"], strict=True)
+    frame["regimen"] = ["; ".join(filter(None, (_short(r), note))) for r, note in noted]
+    timed = zip(text["measure"], text["time_label"], strict=True)
+    frame["when"] = [_joined(view.term(OUTCOME, m), time) for m, time in timed]
+    traced = zip(text["source"], text["provenance"], strict=True)
+    frame["source"] = [f"{s} ({name(p)})" if s and p else s or name(p) for s, p in traced]
+    frame["exposure"] = design["exposure"].to_numpy().astype(float)
+    if "events" in design:
+        pairs = zip(design["events"].to_numpy(), design["n"].to_numpy(), strict=True)
+        frame["reported"] = [f"{events:.0f} of {n:.0f}" for events, n in pairs]
+    else:
+        pairs = zip(design["mean"].to_numpy(), design["se"].to_numpy(), strict=True)
+        frame["reported"] = [f"{effect(mean)} ({effect(se)})" for mean, se in pairs]
+    return frame
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _texts(design: xr.Dataset, column: str, index: pd.Index) -> list[str]:
+    """A text column; empty where the design has none, or a row says nothing."""
+    if column not in design:
+        return [""] * len(index)
+    return ["" if pd.isna(text) else str(text) for text in design[column].to_numpy()]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= REGIMEN_WIDTH else f"{text[: REGIMEN_WIDTH - 1].rstrip()}…"
+
+
+def _left_out(view: View) -> list[object]:
+    gone = view.fit["design/left_out"].to_dataset()
+    if gone.sizes.get("row", 0) == 0:
+        return [Text("None: every row of these measures and this selection entered.")]
+    frame = pd.DataFrame(
+        {c: gone[c].to_numpy().astype(str) for c in ("study", "outcome", "reason")}
+    )
+    grouped = frame.groupby(["outcome", "reason"])["study"]
+    counted = grouped.agg(["size", "nunique", _some]).reset_index()
+    counted = counted.sort_values(["outcome", "size"], ascending=[True, False])
+    counted = counted.assign(
+        outcome=[view.label(o) if o in view.outcomes else name(o) for o in counted["outcome"]],
+        reason=[name(reason) for reason in counted["reason"]],
+    )
+    table = as_table(
+        counted,
+        "Rows of the asked measures that did not enter, by reason. A row is one arm at one time"
+        " point, or one contrast.",
+        {
+            "outcome": ("outcome", None),
+            "reason": ("reason", None),
+            "size": ("rows", str),
+            "nunique": ("trials", str),
+            "_some": ("for instance", None),
+        },
+    )
+    summary = f"{count(len(frame), 'row')} left out, by reason"
+    return [folded(table, summary)]
+
+
+def _some(studies: pd.Series) -> str:
+    unique = list(dict.fromkeys(studies))
+    return ", ".join(unique[:3]) + (", …" if len(unique) > 3 else "")
+
+
+def _map(view: View, gallery: Gallery) -> list[object]:
+    if "evidence_map" not in view.fit.children:
+        return []
+    results = results_map(view)
+    agents = [a for a in view.agents if a in results[AGENT].to_numpy()]
+    conditions = [c for c in view.conditions if c in results[CONDITION].to_numpy()]
+    if not agents or not conditions:
+        return []
+    shown = results.sel({AGENT: agents})
+    known = [str(o) for o in results[OUTCOME].to_numpy()]
+    asked = [m for part in view.outcomes.values() for m in part.measures if m in known]
+    chosen = list(dict.fromkeys([*asked, *[o for o in BESIDE if o in known]])) or known
+    chosen = chosen[:OUTCOMES_SHOWN]
+    figure = plot_evidence_map(
+        shown,
+        agents=agents,
+        conditions=conditions,
+        outcomes=chosen,
+    )
+    caption = (
+        f"Evidence map: trials with usable results in {view.fit.attrs['evidence_source']}, whether"
+        " or not they entered. An empty, hatched cell is a hole: no trial. Counts; nothing here is"
+        " estimated."
+    )
+    blocks: list[object] = [Heading("Evidence map"), gallery.picture(figure, caption)]
+    blocks.append(Items(tuple(_holes(view, shown, conditions, chosen))))
+    return blocks
+
+
+def results_map(view: View) -> xr.DataArray:
+    """Read the evidence map of a fit.
+
+    Parameters
+    ----------
+    view
+        The fit.
+
+    Returns
+    -------
+    xr.DataArray
+        Number of trials with usable results, dims agent, condition, outcome.
+    """
+    return view.fit["evidence_map"]["results"]
+
+
+def _holes(
+    view: View, shown: xr.DataArray, conditions: list[str], outcomes: list[str]
+) -> list[str]:
+    """Say the map's holes in words, class of conditions by class."""
+    agents = [str(a) for a in shown[AGENT].to_numpy()]
+    sentences = []
+    for outcome in outcomes:
+        per_class = shown.sel({OUTCOME: outcome, CONDITION: conditions})
+        said = []
+        for kind, members in _classes(per_class).items():
+            counts = per_class.sel({CONDITION: members}).sum(CONDITION)
+            without = [a for a in agents if int(counts.sel({AGENT: a})) == 0]
+            if not without:
+                continue
+            none = len(without) == len(agents)
+            whom = "any agent" if none else listed(map(view.agent, without), "or")
+            said.append(f"of {whom} in {kind}")
+        if said:
+            sentences.append(f"{opened(view.term(OUTCOME, outcome))}: no trial {'; '.join(said)}.")
+    return sentences or ["Every outcome shown has a trial of every agent in every condition."]
+
+
+def _classes(cells: xr.DataArray) -> dict[str, list[str]]:
+    """Conditions by their wider class, where the evidence names one."""
+    conditions = [str(c) for c in cells[CONDITION].to_numpy()]
+    wider = f"{CONDITION}_within"
+    kinds = cells[wider].to_numpy() if wider in cells.coords else [""] * len(conditions)
+    classes: dict[str, list[str]] = {}
+    for condition, kind in zip(conditions, kinds, strict=True):
+        word = name(str(kind)) if kind and kind != "other" else name(condition)
+        classes.setdefault(word, []).append(condition)
+    return classes

@@ -1,0 +1,90 @@
+"""Could the model have made these trials?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from nmda_bayes.figures import plot_predictive_check
+from nmda_bayes.intervals import INTERVAL_TEXT, LEVEL
+from nmda_bayes.report.blocks import Heading, Section, Text, as_table
+from nmda_bayes.report.pictures import Gallery
+from nmda_bayes.report.view import View
+from nmda_bayes.report.words import effect, listed, opened, probability
+
+#: Outside these, replicates seldom reach what was observed.
+FAR = (0.025, 0.975)
+
+
+def predictive(view: View, gallery: Gallery) -> Section:
+    """Hold what was reported against what the model would report.
+
+    Parameters
+    ----------
+    view
+        The fit.
+    gallery
+        Numbers the figures.
+
+    Returns
+    -------
+    Section
+        Statistics of each outcome under prior and posterior, and the rows one by one.
+    """
+    frame = view.checks.predictive
+    low, high = FAR
+    odd = frame[(frame["posterior_p"] < low) | (frame["posterior_p"] > high)]
+    wild = frame[(frame["prior_p"] < low) | (frame["prior_p"] > high)]
+    said = "The posterior makes data like these in every statistic looked at."
+    if not odd.empty:
+        named = listed(f"{row.statistic} of {view.label(row.outcome)}" for row in odd.itertuples())
+        said = f"The posterior seldom makes data like these in: {named}."
+    said += (
+        " The prior alone makes them too, before seeing any."
+        if wild.empty
+        else " The prior alone seldom does in: "
+        + listed(f"{row.statistic} of {view.label(row.outcome)}" for row in wild.itertuples())
+        + "."
+    )
+    table = as_table(
+        frame.assign(outcome=[view.label(o) for o in frame["outcome"]]),
+        "Share of replicated data sets at least as large as what was reported (ties count half):"
+        " near 0 or 1, the model does not make data like these.",
+        {
+            "outcome": ("outcome", None),
+            "statistic": ("statistic", None),
+            "observed": ("reported", effect),
+            "prior_p": ("under the prior", probability),
+            "posterior_p": ("under the posterior", probability),
+        },
+        ["hole" if p < low or p > high else "" for p in frame["posterior_p"]],
+    )
+    blocks: list[object] = [Text(said), table]
+    for kind in ("prior", "posterior"):
+        blocks.append(Heading(f"Row by row, from the {kind}"))
+        for outcome in view.outcomes:
+            blocks.append(_rows(view, gallery, outcome, kind))  # type: ignore[arg-type]
+    return Section("predictive", "Predictive checks", tuple(blocks))
+
+
+def _rows(
+    view: View, gallery: Gallery, outcome: str, kind: Literal["prior", "posterior"]
+) -> object:
+    name = view.variable(outcome, "reported")
+    design = view.design(outcome)
+    people = design["n"].to_numpy() if view.is_risk(outcome) else None
+    replicated = view.fit[f"{kind}_predictive"][name]
+    observed = view.fit["observed_data"][name]
+    unit = view.outcomes[outcome].unit
+    axis = "" if people is not None else f"{view.label(outcome)}{f' ({unit})' if unit else ''}"
+    figure = plot_predictive_check(observed, replicated, None, kind, n=people, axis=axis)
+    values = observed.to_numpy().astype(float)
+    tail = (1 - LEVEL) / 2
+    ends = replicated.quantile([tail, 1 - tail], dim=("chain", "draw")).to_numpy()
+    outside = int(np.sum((values < ends[0]) | (values > ends[1])))
+    caption = (
+        f"{opened(view.label(outcome))}: each row as reported, over the {INTERVAL_TEXT} of its replicates"
+        f" from the {kind}. {outside} of {values.size} lie outside."
+    )
+    return gallery.picture(figure, caption)

@@ -1,0 +1,490 @@
+"""A fit as the page reads it: what several sections ask for, computed once."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+
+from nmda_bayes.checks import Checks, check
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SEPARATOR
+from nmda_bayes.estimands import (
+    design_of,
+    dose_response,
+    linear_response,
+    spec_of,
+    study_effects,
+    tested,
+    therapeutic_window,
+)
+from nmda_bayes.estimands.reading import exposure_axis, is_risk, variable
+from nmda_bayes.report.words import name
+from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
+
+#: Numbers kept for one curve of the page, at most: 48 doses of 60 cells with 1,000 draws. Curves and
+#: probabilities at print size do not show more draws than that, and 4,000 would take 1 GB.
+LARGEST = 3_000_000
+RELATIVE = "dose_relative_to_reference"
+
+
+class View:
+    """A fit, and what the page says of it.
+
+    Parameters
+    ----------
+    fit
+        As `nmda_bayes.fit` gives it.
+    """
+
+    def __init__(self, fit: xr.DataTree) -> None:
+        self.fit = fit
+        self.spec: AnalysisSpec = spec_of(fit)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """The checks of the fit."""
+        return check(self.fit)
+
+    @cached_property
+    def tested(self) -> xr.Dataset:
+        """Where each outcome was tried."""
+        return tested(self.fit)
+
+    @property
+    def outcomes(self) -> dict[str, OutcomeSpec]:
+        """The outcomes, in the spec's order."""
+        return self.spec.outcomes
+
+    @property
+    def agents(self) -> list[str]:
+        """Agents with a curve."""
+        return [str(a) for a in self.tested[AGENT].to_numpy()]
+
+    @property
+    def conditions(self) -> list[str]:
+        """Conditions of the arms."""
+        return [str(c) for c in self.tested[CONDITION].to_numpy()]
+
+    def label(self, outcome: str) -> str:
+        """Name an outcome for a reader.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        str
+            Its label, or its name as words.
+        """
+        return self.outcomes[outcome].label or name(outcome)
+
+    def term(self, dim: str, value: str) -> str:
+        """Name a label of the evidence for a reader.
+
+        Parameters
+        ----------
+        dim
+            agent, condition or outcome.
+        value
+            The label.
+
+        Returns
+        -------
+        str
+            As the evidence's vocabulary prints it, to stand within a sentence; else its words.
+        """
+        printed = self._printed.get((dim, value), "")
+        if not printed or printed == value:
+            return name(value)
+        # "Acute pain" becomes "acute pain"; "S-ketamine" and "PTSD symptoms" stay.
+        return printed[0].lower() + printed[1:] if printed[1:2].islower() else printed
+
+    @cached_property
+    def _printed(self) -> dict[tuple[str, str], str]:
+        if "evidence_map" not in self.fit.children:
+            return {}
+        coords = self.fit["evidence_map"].coords
+        return {
+            (dim, str(value)): str(label)
+            for dim in (AGENT, CONDITION, OUTCOME)
+            if f"{dim}_label" in coords
+            for value, label in zip(
+                coords[dim].to_numpy(), coords[f"{dim}_label"].to_numpy(), strict=True
+            )
+        }
+
+    def agent(self, agent: str) -> str:
+        """Name an agent for a reader.
+
+        Parameters
+        ----------
+        agent
+            Its label.
+
+        Returns
+        -------
+        str
+            Its printed name.
+        """
+        return self.term(AGENT, agent)
+
+    def condition(self, condition: str) -> str:
+        """Name a condition for a reader.
+
+        Parameters
+        ----------
+        condition
+            Its label.
+
+        Returns
+        -------
+        str
+            Its printed name.
+        """
+        return self.term(CONDITION, condition)
+
+    @property
+    def reference(self) -> str:
+        """The agent at dose 0, for a reader."""
+        return self.agent(self.spec.reference)
+
+    def unit(self, outcome: str) -> str:
+        """Name the unit of an outcome's differences.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        str
+            With a space before it; empty if the spec names none.
+        """
+        unit = self.outcomes[outcome].unit
+        return f" {unit}" if unit else ""
+
+    def variable(self, outcome: str, parameter: str) -> str:
+        """Name an outcome's variable in the fit.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        parameter
+            The variable's own name.
+
+        Returns
+        -------
+        str
+            The full name.
+        """
+        return variable(self.spec, outcome, parameter)
+
+    def quantity(self, variable_name: str) -> str:
+        """Name a quantity of the model for a reader.
+
+        Parameters
+        ----------
+        variable_name
+            Its full name, perhaps with coordinates in brackets.
+
+        Returns
+        -------
+        str
+            ``emax of pain intensity``.
+        """
+        outcome, _, own = variable_name.rpartition(SEPARATOR)
+        return f"{own} of {self.label(outcome)}" if outcome in self.outcomes else variable_name
+
+    def design(self, outcome: str) -> xr.Dataset:
+        """Read the arms that an outcome was fitted to.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        xr.Dataset
+            Dim arm (and contrast).
+        """
+        return design_of(self.fit, outcome)
+
+    def is_risk(self, outcome: str) -> bool:
+        """Say whether an outcome is a probability.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        bool
+            True for binomial outcomes.
+        """
+        return is_risk(self.spec, outcome)
+
+    def has_dose(self, outcome: str) -> bool:
+        """Say whether an outcome's effect depends on dose.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        bool
+            False for a constant curve.
+        """
+        return CURVES[self.outcomes[outcome].curve].needs_dose
+
+    def has_contrasts(self, outcome: str) -> bool:
+        """Say whether an outcome's rows are contrasts.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        bool
+            True where trials report differences, not arms.
+        """
+        return LIKELIHOODS[self.outcomes[outcome].likelihood].contrasts
+
+    def varies(self, outcome: str, dim: str) -> bool:
+        """Say whether an outcome's curve may differ over a dim.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        dim
+            agent or condition.
+
+        Returns
+        -------
+        bool
+            False where the model gives every label of the dim one curve.
+        """
+        posterior = self.fit["posterior"].to_dataset()
+        parameters = CURVES[self.outcomes[outcome].curve].parameters
+        return any(dim in posterior[self.variable(outcome, p)].dims for p in parameters)
+
+    @property
+    def dosed(self) -> list[str]:
+        """Outcomes whose effect depends on dose."""
+        return [outcome for outcome in self.outcomes if self.has_dose(outcome)]
+
+    @property
+    def relative(self) -> bool:
+        """True where dose 1 is every agent's reference dose."""
+        return all(self.outcomes[o].exposure == RELATIVE for o in self.dosed)
+
+    @property
+    def axis(self) -> str:
+        """The label of the dose axis."""
+        return exposure_axis(self.spec)
+
+    def baseline(self, outcome: str) -> tuple[float, str]:
+        """Find the risk from which an outcome's risks are counted.
+
+        Parameters
+        ----------
+        outcome
+            A binary outcome.
+
+        Returns
+        -------
+        tuple[float, str]
+            The risk without an agent, and where it comes from.
+        """
+        if self.spec.window is not None:
+            return self.spec.window.baseline_risk, "as the spec states it"
+        arms = self.design(outcome)
+        arms = arms.isel(arm=np.flatnonzero(arms["exposure"].to_numpy() == 0))
+        # Half an event keeps the logit finite where no reference arm had one.
+        share = (float(arms["events"].sum()) + 0.5) / (float(arms["n"].sum()) + 1)
+        return share, "the crude share in the reference arms, none being stated"
+
+    @cached_property
+    def curve_baseline(self) -> tuple[float, str] | None:
+        """The baseline of the curves; None if no outcome is a risk."""
+        risks = [outcome for outcome in self.outcomes if self.is_risk(outcome)]
+        risks = [outcome for outcome in risks if self.has_dose(outcome)] or risks
+        return self.baseline(risks[0]) if risks else None
+
+    @cached_property
+    def thinned(self) -> xr.DataTree:
+        """The fit with as many draws as curves on a page need."""
+        draws = self.fit["posterior"].sizes["chain"] * self.fit["posterior"].sizes["draw"]
+        numbers = draws * 48 * len(self.agents) * len(self.conditions)
+        step = math.ceil(numbers / LARGEST)
+        if step <= 1:
+            return self.fit
+        thin = self.fit.copy()
+        thin["posterior"] = xr.DataTree(
+            self.fit["posterior"].to_dataset().isel(draw=slice(None, None, step))
+        )
+        return thin
+
+    @cached_property
+    def response(self) -> xr.DataArray:
+        """Every outcome's curve over the default doses, from `thinned` draws."""
+        return dose_response(
+            self.thinned, baseline_risk=self.curve_baseline and self.curve_baseline[0]
+        )
+
+    @cached_property
+    def window(self) -> xr.Dataset | None:
+        """The therapeutic window over the default doses; None if the spec has none."""
+        return None if self.spec.window is None else therapeutic_window(self.thinned)
+
+    @cached_property
+    def effects(self) -> dict[str, xr.Dataset]:
+        """Trial by trial, each outcome's effects."""
+        return {outcome: study_effects(self.fit, outcome) for outcome in self.outcomes}
+
+    def at(self, outcome: str, agent: str, condition: str, dose: float) -> np.ndarray:
+        """Take the draws of an effect, on the scale of the linear predictor.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        agent
+            The agent.
+        condition
+            The condition.
+        dose
+            The exposure.
+
+        Returns
+        -------
+        np.ndarray
+            All draws.
+        """
+        grid = self._at_marks[outcome]
+        cell = grid.sel({AGENT: agent, CONDITION: condition})
+        nearest = int(np.abs(grid[DOSE].to_numpy() - dose).argmin())
+        return cell.isel({DOSE: nearest}).to_numpy().ravel()
+
+    @cached_property
+    def _at_marks(self) -> dict[str, xr.DataArray]:
+        doses = sorted({dose for marks in self.marks.values() for dose in marks})
+        return {outcome: linear_response(self.fit, outcome, doses) for outcome in self.outcomes}
+
+    @cached_property
+    def marks(self) -> dict[str, list[float]]:
+        """Doses by agent at which the page states effects."""
+        if not self.dosed:
+            return {agent: [1.0] for agent in self.agents}
+        if self.relative:
+            return {agent: [0.5, 1.0, 2.0] for agent in self.agents}
+        return {agent: self._tried_doses(agent) for agent in self.agents}
+
+    def _tried_doses(self, agent: str) -> list[float]:
+        """The lowest, middle and highest dose tried of an agent."""
+        doses: set[float] = set()
+        for outcome in self.dosed:
+            arms = self.design(outcome)
+            mine = (arms["agent"].to_numpy() == agent) & (arms["exposure"].to_numpy() > 0)
+            doses |= {float(x) for x in arms["exposure"].to_numpy()[mine]}
+        tried = sorted(doses)
+        if not tried:
+            return [1.0]
+        return sorted({tried[0], tried[(len(tried) - 1) // 2], tried[-1]})
+
+    def main_mark(self, agent: str) -> float:
+        """Choose the dose for an answer in one sentence.
+
+        Parameters
+        ----------
+        agent
+            The agent.
+
+        Returns
+        -------
+        float
+            The reference dose, or the middle one of those tried.
+        """
+        marks = self.marks[agent]
+        return 1.0 if 1.0 in marks else marks[(len(marks) - 1) // 2]
+
+    def trials(self, outcome: str, agent: str, condition: str = "") -> int:
+        """Count trials.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        agent
+            The agent.
+        condition
+            The condition; all if empty.
+
+        Returns
+        -------
+        int
+            How many trials gave the agent there.
+        """
+        cells = self.tested["trials"].sel({OUTCOME: outcome, AGENT: agent})
+        return int(cells.sel({CONDITION: condition}) if condition else cells.sum())
+
+    def controlled(self, outcome: str, agent: str, condition: str = "") -> int:
+        """Count trials that compare an agent with the reference itself.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        agent
+            The agent.
+        condition
+            The condition; all if empty.
+
+        Returns
+        -------
+        int
+            Trials with an arm of the agent and an arm at dose 0; the others compare its doses, or
+            it with other agents.
+        """
+        design = self.design(outcome)
+        study, exposure = design["study"].to_numpy(), design["exposure"].to_numpy()
+        mine = (design["agent"].to_numpy() == agent) & (exposure > 0)
+        if condition:
+            mine &= design["condition"].to_numpy() == condition
+        return len(set(study[mine]) & set(study[exposure == 0]))
+
+    def beyond(self, outcome: str, agent: str, dose: float) -> bool:
+        """Say whether a dose is beyond what was tried of an agent.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        agent
+            The agent.
+        dose
+            The exposure.
+
+        Returns
+        -------
+        bool
+            True beyond the largest exposure tried, and where there was no trial.
+        """
+        if not self.has_dose(outcome):
+            return self.trials(outcome, agent) == 0
+        largest = float(self.tested["tested_to"].sel({OUTCOME: outcome, AGENT: agent}))
+        return not dose <= largest * (1 + 1e-6)
