@@ -149,11 +149,13 @@ def default_doses(fit: xr.DataTree) -> xr.DataArray:
     Returns
     -------
     xr.DataArray
-        Dim dose: 0, then evenly spaced on the log scale, for exposures span decades.
+        Dim dose: 0, then evenly spaced on the log scale, for exposures span decades; and each
+        agent's largest dose tried, so that a curve turns into extrapolation just there.
     """
     where = tested(fit)
     low, high = float(where["tested_from"].min()) / 4, float(where["tested_to"].max()) * 1.5
-    values = np.concatenate([[0.0], np.geomspace(low, high, GRID - 1)])
+    ends = where["tested_to"].to_numpy().ravel()
+    values = np.unique([0.0, *np.geomspace(low, high, GRID - 1), *ends[np.isfinite(ends)]])
     return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
 
 
