@@ -15,6 +15,7 @@ from nmda_bayes.estimands import contrasts, effective_dose, number_needed
 from nmda_bayes.estimands.numbers import COMPARATOR
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import (
+    THIN,
     effect,
     exact,
     exact_percent,
@@ -240,11 +241,9 @@ def _needed_text(low: float, middle: float, high: float, better: str) -> str:
 
 
 def _persons(risk: float) -> str:
-    return (
-        "∞"
-        if risk == 0
-        else f"{math.ceil(abs(1 / risk) - 1e-9):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    )
+    if risk == 0:
+        return "∞"
+    return f"{math.ceil(abs(1 / risk) - 1e-9):,}".replace(",", THIN)
 
 
 def doses_for_effects(view: View) -> pd.DataFrame:

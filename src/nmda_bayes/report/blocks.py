@@ -134,7 +134,7 @@ class Column:
     @property
     def style(self) -> str:
         """The style sheet's word for its cells."""
-        return "number" if self.numeric else ""
+        return "number" if self.numeric else WIDE.get(self.title, "")
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,16 @@ class Section:
     blocks: tuple[Any, ...]
 
 
-Formats = Mapping[str, tuple[str, Callable[[Any], str] | None]]
+Format = tuple[str, Callable[[Any], str] | None]
+Formats = Mapping[str, Format]
+
+#: Columns of long text: the style sheet gives them room.
+WIDE = {
+    "regimen": "wide",
+    "reason": "wide",
+    "remark": "wide",
+    "source (provenance)": "wide address",
+}
 
 #: Longer tables are folded: a reader scrolls past an answer more easily than through 70 trials.
 ROWS_IN_SIGHT = 40

@@ -27,19 +27,9 @@ from nmda_bayes.spec.rules import BASELINE, natural
 
 #: Letters for the words that every statistician writes as letters.
 LETTERS = {"eta": "η", "delta": "δ", "theta": "θ"}
-WORDS = [
-    "for",
-    "each",
-    "arm",
-    "mu",
-    "sigma",
-    "correlation",
-    "of",
-    "between",
-    "the",
-    "outcomes",
-    "one",
-]
+PLAIN = frozenset(
+    ("for", "each", "arm", "mu", "sigma", "correlation", "of", "between", "the", "outcomes", "one")
+)
 FUNCTIONS = ("exp", "log", "logit", "Normal", "Binomial", "MvNormal")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|\[[^\]]*\]|\^[A-Za-z0-9]+|.", re.DOTALL)
 
@@ -102,7 +92,7 @@ def equations(fit: xr.DataTree) -> list[Block]:
     ]
     correlation = spec.correlations.heterogeneity
     if correlation is not None:
-        prior = prior_text(correlation.dist, correlation.kwargs)
+        prior = prior_text(correlation.dist, {str(k): v for k, v in correlation.kwargs.items()})
         note = "their correlations are heterogeneity_correlation, over pairs of outcomes"
         lines = (
             _line("R = correlation of delta[arm] between the outcomes of one arm", note=note),
@@ -221,6 +211,6 @@ def _set_token(token: str) -> Markup:
     if token in LETTERS:
         return Markup("<var>{}</var>").format(LETTERS[token])
     plain = token in FUNCTIONS or token[0].isupper() or not (token[0].isalpha() or token[0] == "_")
-    if plain or token in WORDS:
+    if plain or token in PLAIN:
         return escape(token.replace("-", MINUS))
     return Markup("<var>{}</var>").format(token)

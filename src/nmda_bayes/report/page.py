@@ -51,7 +51,7 @@ def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
     Parameters
     ----------
     path
-        The HTML file. It is written beside and then renamed, so that a reader never sees half of it.
+        The HTML file. It is written beside and then renamed: a reader never sees half of it.
     fit
         As `nmda_bayes.fit` gives it.
 

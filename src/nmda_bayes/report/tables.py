@@ -48,7 +48,7 @@ def summary_table(fit: xr.DataTree) -> pd.DataFrame:
     }
     frames = [_scalars(str(name), posterior[name], statistics) for name in posterior.data_vars]
     table = pd.concat(frames, ignore_index=True)
-    dims = [column for column in table if column not in ("variable", *STATISTICS)]
+    dims = [str(c) for c in table.columns if c not in ("variable", *STATISTICS)]
     table[dims] = table[dims].astype(object).where(table[dims].notna(), "")
     return table[["variable", *dims, *STATISTICS]]
 

@@ -22,11 +22,11 @@ from nmda_bayes.estimands import (
     therapeutic_window,
 )
 from nmda_bayes.estimands.reading import exposure_axis, is_risk, variable
-from nmda_bayes.report.words import name
+from nmda_bayes.report.words import name, opened, within
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 
-#: Numbers kept for one curve of the page, at most: 48 doses of 60 cells with 1,000 draws. Curves and
-#: probabilities at print size do not show more draws than that, and 4,000 would take 1 GB.
+#: Numbers kept for one curve of the page, at most: 48 doses of 60 cells with 1,000 draws. Curves
+#: and probabilities at print size do not show more draws than that.
 LARGEST = 3_000_000
 RELATIVE = "dose_relative_to_reference"
 
@@ -80,9 +80,24 @@ class View:
         Returns
         -------
         str
-            Its label, or its name as words.
+            Its label, or its name as words, to stand within a sentence.
         """
-        return self.outcomes[outcome].label or name(outcome)
+        return within(self.outcomes[outcome].label or name(outcome))
+
+    def title(self, outcome: str) -> str:
+        """Name an outcome at the beginning of a sentence.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        str
+            Its label, its first letter in upper case.
+        """
+        return opened(self.label(outcome))
 
     def term(self, dim: str, value: str) -> str:
         """Name a label of the evidence for a reader.
@@ -102,8 +117,7 @@ class View:
         printed = self._printed.get((dim, value), "")
         if not printed or printed == value:
             return name(value)
-        # "Acute pain" becomes "acute pain"; "S-ketamine" and "PTSD symptoms" stay.
-        return printed[0].lower() + printed[1:] if printed[1:2].islower() else printed
+        return within(printed)
 
     @cached_property
     def _printed(self) -> dict[tuple[str, str], str]:

@@ -11,7 +11,7 @@ import xarray as xr
 from nmda_bayes.intervals import LEVEL
 
 MINUS = "\N{MINUS SIGN}"
-TO = " to "
+THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -40,7 +40,7 @@ def number(value: float, digits: int = 3) -> str:
         return f"{value:.1e}".replace("-", MINUS)
     rounded = round(value, places)
     text = f"{rounded:,.{places}f}" if abs(value) < 1000 else f"{rounded:,.0f}"
-    return text.replace("-", MINUS).replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return text.replace("-", MINUS).replace(",", THIN)
 
 
 def exact(value: float) -> str:
@@ -90,6 +90,22 @@ def opened(text: str) -> str:
         With its first letter in upper case; the others as they were.
     """
     return text[:1].upper() + text[1:]
+
+
+def within(text: str) -> str:
+    """Write a text as part of a sentence.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        "Acute pain" as "acute pain"; "S-ketamine" and "PTSD symptoms" as they are.
+    """
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def effect(value: float) -> str:

@@ -77,13 +77,13 @@ def _empty_cells(view: View) -> Iterator[str]:
         none = [a for a in view.agents if view.trials(outcome, a) == 0]
         if empty and total > 1:
             yield (
-                f"{opened(view.label(outcome))}: {empty} of {total} cells (agent by condition) have no"
+                f"{view.title(outcome)}: {empty} of {total} cells (agent by condition) have no"
                 " trial; what is said of them comes from the other cells and the prior."
             )
         if none:
             yield (
-                f"{opened(view.label(outcome))}: no trial at all of {listed(map(view.agent, none), 'or')}; a"
-                " curve of it is the population's and the prior's."
+                f"{view.title(outcome)}: no trial at all of {listed(map(view.agent, none), 'or')};"
+                " a curve of it is the population's and the prior's."
             )
 
 
@@ -97,7 +97,7 @@ def _uncontrolled(view: View) -> Iterator[str]:
         ]
         if named:
             yield (
-                f"{opened(view.label(outcome))}: no trial against {view.reference} of"
+                f"{view.title(outcome)}: no trial against {view.reference} of"
                 f" {listed(named)}; trials there compare doses, ways of giving, or agents, and tell"
                 " of the effect itself only through the curve."
             )
@@ -117,7 +117,7 @@ def _ranges(view: View) -> Iterator[str]:
             said.append(f"{view.agent(agent)} {where}{one}")
         if said:
             yield (
-                f"{opened(view.label(outcome))} was tried at ({view.axis}): {'; '.join(said)}. Above that"
+                f"{view.title(outcome)} was tried at ({view.axis}): {'; '.join(said)}. Above that"
                 " the curve is extrapolated."
             )
 
@@ -139,7 +139,10 @@ def _axis(view: View) -> Iterator[str]:
         median = float(mine["exposure"].median())
         far = mine[mine["exposure"] > FAR_BEYOND * median].sort_values("exposure", ascending=False)
         if not far.empty:
-            named = [f"{r.arm} ({exact(r.exposure)})" for r in far.head(NAMED).itertuples()]
+            named = [
+                f"{arm} ({exact(float(exposure))})"
+                for arm, exposure in zip(far["arm"], far["exposure"], strict=True)
+            ][:NAMED]
             more = len(far) - NAMED
             yield (
                 f"Dose axis, {view.agent(str(agent))}: {count(len(far), 'arm')} lie more than"
@@ -150,9 +153,9 @@ def _axis(view: View) -> Iterator[str]:
         pairs = _push_and_infusion(mine)
         if pairs:
             yield (
-                f"Dose axis, {view.agent(str(agent))}: arms of one dose were given fast in some trials"
-                f" and slowly in others ({'; '.join(pairs[:3])}). The axis cannot tell them apart,"
-                " though peak concentrations differ."
+                f"Dose axis, {view.agent(str(agent))}: arms of one dose were given fast in some"
+                f" trials and slowly in others ({'; '.join(pairs[:3])}). The axis cannot tell them"
+                " apart, though peak concentrations differ."
             )
 
 
@@ -161,12 +164,12 @@ def _push_and_infusion(arms: pd.DataFrame) -> list[str]:
     slow = regimen.str.contains(SLOW)
     fast = regimen.str.contains(FAST) & ~slow
     found = []
-    for one in arms[fast].itertuples():
-        ratio = arms["exposure"] / one.exposure
+    columns = arms.loc[fast, ["arm", "exposure"]]
+    for arm, exposure in zip(columns["arm"], columns["exposure"].astype(float), strict=True):
+        ratio = arms["exposure"].astype(float) / exposure
         same = arms[slow & (ratio < SAME_DOSE) & (ratio > 1 / SAME_DOSE)]
-        same = same[same["study"] != one.study]
         if not same.empty:
-            found.append(f"{one.arm} and {same['arm'].iloc[0]} at {exact(one.exposure)}")
+            found.append(f"{arm} and {same['arm'].iloc[0]} at {exact(exposure)}")
     return found
 
 
@@ -190,13 +193,13 @@ def _thin(view: View) -> Iterator[str]:
             none = int(np.sum(events == 0))
             if events.sum() == 0:
                 yield (
-                    f"{opened(label)}: no event in any arm. The data bound the risk from above only; every"
-                    " ratio is the prior's."
+                    f"{opened(label)}: no event in any arm. The data bound the risk from above"
+                    " only; every ratio is the prior's."
                 )
             elif none:
                 yield (
-                    f"{opened(label)}: {none} of {count(events.size, 'arm')} had no event. They enter as they"
-                    " are, without a correction, and say little of ratios."
+                    f"{opened(label)}: {none} of {count(events.size, 'arm')} had no event. They"
+                    " enter as they are, without a correction, and say little of ratios."
                 )
         single = [
             f"{view.agent(a)} ({view.condition(c)})"
@@ -219,13 +222,13 @@ def _sources(view: View) -> Iterator[str]:
         counted = given[given != ""].value_counts()
         if len(counted) > 1:
             said = listed(f"{n} {name(str(word))}" for word, n in counted.items())
-            yield f"{opened(view.label(outcome))}: where the arms' numbers come from: {said}."
+            yield f"{view.title(outcome)}: where the arms' numbers come from: {said}."
         if "dose_note" in design:
             notes = pd.Series(design["dose_note"].to_numpy()).fillna("").astype(str)
             noted = int((notes != "").sum())
             if noted:
                 yield (
-                    f"{opened(view.label(outcome))}: {count(noted, 'dose')} carry a note on how they were"
+                    f"{view.title(outcome)}: {count(noted, 'dose')} carry a note on how they were"
                     " derived (see the table of what entered)."
                 )
 
@@ -234,7 +237,7 @@ def _cells(view: View) -> list[object]:
     blocks: list[object] = []
     for outcome in view.outcomes:
         table = _cell_table(view, outcome)
-        blocks.append(folded(table, f"{opened(view.label(outcome))}: {len(table.rows)} conditions"))
+        blocks.append(folded(table, f"{view.title(outcome)}: {len(table.rows)} conditions"))
     return blocks
 
 
@@ -248,5 +251,5 @@ def _cell_table(view: View, outcome: str) -> Table:
     columns = {" condition": ("condition", None)} | {
         agent: (view.agent(agent), lambda n: str(n) if n else "none") for agent in view.agents
     }
-    caption = f"{opened(view.label(outcome))}: number of trials. 'none' is a hole."
+    caption = f"{view.title(outcome)}: number of trials. 'none' is a hole."
     return as_table(frame, caption, columns)

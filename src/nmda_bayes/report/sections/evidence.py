@@ -7,7 +7,7 @@ import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.figures import plot_evidence_map, plot_network
-from nmda_bayes.report.blocks import Heading, Items, Section, Text, as_table, folded
+from nmda_bayes.report.blocks import Format, Heading, Items, Section, Text, as_table, folded
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import count, effect, exact, listed, name, opened
@@ -73,16 +73,16 @@ def _entered(view: View, outcome: str) -> list[object]:
         frame = pd.DataFrame({c: design[c].to_numpy() for c in ("contrast", "estimate", "se")})
         frame["source"] = _texts(design, "source", frame.index)
         caption = f"{opened(label)}: contrasts as reported, with standard errors."
-        columns = {
+        contrast_columns: dict[str, Format] = {
             "contrast": ("contrast", None),
             "estimate": ("estimate", effect),
             "se": ("SE", effect),
             "source": ("source", None),
         }
-        table = as_table(frame, caption, columns)
+        table = as_table(frame, caption, contrast_columns)
         return [folded(table, f"{count(len(frame), 'contrast')} of {label}")]
     frame = _arms(view, design)
-    columns = {
+    columns: dict[str, Format] = {
         "study": ("study", None),
         "what": ("arm", None),
         "regimen": ("regimen", None),
@@ -221,7 +221,7 @@ def results_map(view: View) -> xr.DataArray:
     xr.DataArray
         Number of trials with usable results, dims agent, condition, outcome.
     """
-    return view.fit["evidence_map"]["results"]
+    return view.fit["evidence_map"].to_dataset()["results"]
 
 
 def _holes(

@@ -1,4 +1,4 @@
-"""Could the model have made these trials?"""
+"""Whether the model could have made these trials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nmda_bayes.intervals import INTERVAL_TEXT, LEVEL
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
-from nmda_bayes.report.words import effect, listed, opened, probability
+from nmda_bayes.report.words import effect, listed, probability
 
 #: Outside these, replicates seldom reach what was observed.
 FAR = (0.025, 0.975)
@@ -38,13 +38,19 @@ def predictive(view: View, gallery: Gallery) -> Section:
     wild = frame[(frame["prior_p"] < low) | (frame["prior_p"] > high)]
     said = "The posterior makes data like these in every statistic looked at."
     if not odd.empty:
-        named = listed(f"{row.statistic} of {view.label(row.outcome)}" for row in odd.itertuples())
+        named = listed(
+            f"{statistic} of {view.label(outcome)}"
+            for outcome, statistic in zip(odd["outcome"], odd["statistic"], strict=True)
+        )
         said = f"The posterior seldom makes data like these in: {named}."
     said += (
         " The prior alone makes them too, before seeing any."
         if wild.empty
         else " The prior alone seldom does in: "
-        + listed(f"{row.statistic} of {view.label(row.outcome)}" for row in wild.itertuples())
+        + listed(
+            f"{statistic} of {view.label(outcome)}"
+            for outcome, statistic in zip(wild["outcome"], wild["statistic"], strict=True)
+        )
         + "."
     )
     table = as_table(
@@ -64,7 +70,7 @@ def predictive(view: View, gallery: Gallery) -> Section:
     for kind in ("prior", "posterior"):
         blocks.append(Heading(f"Row by row, from the {kind}"))
         for outcome in view.outcomes:
-            blocks.append(_rows(view, gallery, outcome, kind))  # type: ignore[arg-type]
+            blocks.append(_rows(view, gallery, outcome, kind))
     return Section("predictive", "Predictive checks", tuple(blocks))
 
 
@@ -74,8 +80,8 @@ def _rows(
     name = view.variable(outcome, "reported")
     design = view.design(outcome)
     people = design["n"].to_numpy() if view.is_risk(outcome) else None
-    replicated = view.fit[f"{kind}_predictive"][name]
-    observed = view.fit["observed_data"][name]
+    replicated = view.fit[f"{kind}_predictive"].to_dataset()[name]
+    observed = view.fit["observed_data"].to_dataset()[name]
     unit = view.outcomes[outcome].unit
     axis = "" if people is not None else f"{view.label(outcome)}{f' ({unit})' if unit else ''}"
     figure = plot_predictive_check(observed, replicated, None, kind, n=people, axis=axis)
@@ -84,7 +90,7 @@ def _rows(
     ends = replicated.quantile([tail, 1 - tail], dim=("chain", "draw")).to_numpy()
     outside = int(np.sum((values < ends[0]) | (values > ends[1])))
     caption = (
-        f"{opened(view.label(outcome))}: each row as reported, over the {INTERVAL_TEXT} of its replicates"
+        f"{view.title(outcome)}: each row as reported, over the {INTERVAL_TEXT} of its replicates"
         f" from the {kind}. {outside} of {values.size} lie outside."
     )
     return gallery.picture(figure, caption)

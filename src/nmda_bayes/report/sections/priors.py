@@ -85,7 +85,7 @@ def prior_frame(view: View) -> pd.DataFrame:
     ]
     shared = view.spec.correlations.heterogeneity
     if shared is not None:
-        text = prior_text(shared.dist, shared.kwargs)
+        text = prior_text(shared.dist, {str(k): v for k, v in shared.kwargs.items()})
         why = shared.why or NO_REASON
         rows.append(("between outcomes", "heterogeneity_correlation", "", "matrix", text, why))
     return pd.DataFrame(rows, columns=["outcome", "parameter", "pooling", "slot", "prior", "why"])

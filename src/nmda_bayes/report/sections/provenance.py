@@ -37,8 +37,9 @@ def provenance(view: View, gallery: Gallery) -> Section:
         ("Evidence hash (SHA-256)", str(attrs.get("evidence_hash", ""))),
         (
             "Sampling",
-            f"{sampling.method}, {posterior.sizes['chain']} chains of {posterior.sizes['draw']} draws"
-            f" after {sampling.tune} of warm-up, target acceptance {sampling.target_accept:g}",
+            f"{sampling.method}, {posterior.sizes['chain']} chains of"
+            f" {posterior.sizes['draw']} draws after {sampling.tune} of warm-up,"
+            f" target acceptance {sampling.target_accept:g}",
         ),
         ("Seed", str(attrs.get("seed", sampling.seed))),
         ("Versions", ", ".join(f"{package} {number}" for package, number in versions.items())),

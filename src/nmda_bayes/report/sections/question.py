@@ -30,7 +30,7 @@ from nmda_bayes.report.words import (
 from nmda_bayes.spec.schema import TimeSpec
 
 #: Agents that the short answer speaks of; the results hold all.
-IN_SHORT = 4
+IN_SHORT = 6
 
 
 def question(view: View, gallery: Gallery) -> Section:
@@ -56,7 +56,7 @@ def question(view: View, gallery: Gallery) -> Section:
     if not view.checks.passed:
         blocks.append(
             Text(
-                "REFUSED by the checks: these sentences show what was computed, not what was found.",
+                "REFUSED by the checks: these sentences show what was computed, not found.",
                 "warning",
             )
         )
@@ -80,12 +80,12 @@ def _answers(view: View) -> list[str]:
     for outcome in view.outcomes:
         cells = _main_cells(tried(view, outcome))
         if not cells:
-            sentences.append(f"{opened(view.label(outcome))}: no trial of any agent entered.")
+            sentences.append(f"{view.title(outcome)}: no trial of any agent entered.")
         sentences += [_effect_sentence(view, outcome, cell) for cell in cells[:IN_SHORT]]
         more = len(cells) - IN_SHORT
         if more > 0:
             sentences.append(
-                f"{opened(view.label(outcome))} under {count(more, 'further agent')}: see the results."
+                f"{view.title(outcome)} under {count(more, 'further agent')}: see the results."
             )
     if view.window is not None:
         sentences += _window_sentences(view)
@@ -94,11 +94,13 @@ def _answers(view: View) -> list[str]:
 
 
 def _main_cells(cells: list[Cell]) -> list[Cell]:
-    """The cell with most trials of each agent."""
+    """The best known cell of each agent, the agents with most trials first."""
     seen: dict[str, Cell] = {}
+    trials: dict[str, int] = {}
     for cell in cells:
         seen.setdefault(cell.agent, cell)
-    return list(seen.values())
+        trials[cell.agent] = trials.get(cell.agent, 0) + cell.controlled
+    return sorted(seen.values(), key=lambda cell: -trials[cell.agent])
 
 
 def _effect_sentence(view: View, outcome: str, cell: Cell) -> str:
@@ -120,8 +122,8 @@ def _effect_sentence(view: View, outcome: str, cell: Cell) -> str:
         unit = view.unit(outcome)
         text = f"difference {effect(middle)}{unit} ({effect(low)} to {effect(high)})"
     said = (
-        f"{opened(view.label(outcome))}, {view.agent(cell.agent)}{at} v {view.reference}, {cell.where}: {text}."
-        f" {_direction(view, draws, view.outcomes[outcome].better)}"
+        f"{view.title(outcome)}, {view.agent(cell.agent)}{at} v {view.reference}, {cell.where}:"
+        f" {text}. {_direction(view, draws, view.outcomes[outcome].better)}"
         f" {_support(view, cell)}"
     )
     extrapolated = view.beyond(outcome, cell.agent, dose)
@@ -174,8 +176,8 @@ def _window_sentences(view: View) -> list[str]:
         )  # fmt: skip
         edge = " (the largest dose tried of it)" if at_the_edge else ""
         sentences.append(
-            f"Enough benefit with acceptable harm, {view.agent(cell.agent)}, {cell.where}: of the doses"
-            f" tried the best is {number(dose, 2)}{_multiples(view)}{edge}, with probability"
+            f"Enough benefit with acceptable harm, {view.agent(cell.agent)}, {cell.where}: of the"
+            f" doses tried the best is {number(dose, 2)}{_multiples(view)}{edge}, with probability"
             f" {probability(best)}.{rest}"
         )
     if not sentences:
@@ -188,7 +190,7 @@ def _multiples(view: View) -> str:
 
 
 def _prior_sentences(view: View) -> list[str]:
-    """Name the curve parameters about which the data said nothing."""
+    """Name the parameters about which the data said nothing."""
     table = view.checks.identifiability
     alone = table[table["verdict"] == PRIOR_ONLY]
     names = [
@@ -260,6 +262,6 @@ def _window_text(view: View) -> str:
     )
     return (
         f"benefit ({view.label(window.benefit)}) of at least {least}, and added risk"
-        f" ({view.label(window.harm)}) of at most {exact_percent(window.risk_at_most)} from a baseline of"
-        f" {exact_percent(window.baseline_risk)}."
+        f" ({view.label(window.harm)}) of at most {exact_percent(window.risk_at_most)} from a"
+        f" baseline of {exact_percent(window.baseline_risk)}."
     )

@@ -72,7 +72,7 @@ def _curves(view: View, gallery: Gallery) -> list[object]:
     if view.curve_baseline is not None:
         share, whence = view.curve_baseline
         caption += f" Risks are counted from a baseline of {exact_percent(share)} ({whence})."
-    pictures = []
+    pictures: list[object] = []
     for title, response, observed in _panels(view):
         figure = plot_dose_response(response, observed)
         pictures.append(gallery.picture(figure, f"Dose-response{title}. {caption}"))
@@ -131,9 +131,10 @@ def _outcome(view: View, gallery: Gallery, outcome: str) -> list[object]:
     if effects.sizes["arm"]:
         zero = int((effects["raw_note"] != "").sum())
         caption = (
-            f"{opened(label)}, trial by trial, arm minus comparator ({effects.attrs['scale']}): as reported"
-            " with its 95 % confidence interval (raw), as the model sees the same trial (shrunk),"
-            f" and in a new trial of that agent, condition and dose (predicted); {INTERVAL_TEXT}s."
+            f"{opened(label)}, trial by trial, arm minus comparator ({effects.attrs['scale']}): as"
+            " reported with its 95 % confidence interval (raw), as the model sees the same trial"
+            " (shrunk), and in a new trial of that agent, condition and dose (predicted);"
+            f" {INTERVAL_TEXT}s."
         )
         if zero:
             caption += f" {count(zero, 'arm').capitalize()} without a raw estimate: see the rows."
@@ -147,8 +148,7 @@ def _effects(view: View, outcome: str) -> list[object]:
     better = view.outcomes[outcome].better
     what = "Odds ratios" if risk else f"Differences{_in_unit(view, outcome)}"
     caption = (
-        f"{opened(view.label(outcome))}: {what.lower()} v {view.reference}, median and"
-        f" {INTERVAL_TEXT}."
+        f"{view.title(outcome)}: {what.lower()} v {view.reference}, median and {INTERVAL_TEXT}."
     )
     if risk:
         share, whence = view.baseline(outcome)
@@ -192,7 +192,7 @@ def _in_unit(view: View, outcome: str) -> str:
 
 def _added_table(view: View, outcome: str, frame: pd.DataFrame) -> Table | Fold:
     caption = (
-        f"{opened(view.label(outcome))}: added risk v {view.reference}, median and"
+        f"{view.title(outcome)}: added risk v {view.reference}, median and"
         f" {INTERVAL_TEXT}, and the number of persons for one event more (NNH of a harm, NNT of a"
         " benefit). Where the interval includes no difference, the number runs through infinity to"
         " the other sign (Altman 1998)."
@@ -215,7 +215,7 @@ def _added_table(view: View, outcome: str, frame: pd.DataFrame) -> Table | Fold:
 def _contrast_table(view: View, outcome: str, frame: pd.DataFrame) -> Table | Fold:
     ratio = view.is_risk(outcome)
     caption = (
-        f"{opened(view.label(outcome))}: agents against each other,"
+        f"{view.title(outcome)}: agents against each other,"
         f" {'ratio of odds ratios' if ratio else f'difference{_in_unit(view, outcome)}'}, median"
         f" and {INTERVAL_TEXT}. Pairs with a trial of each; direct and indirect evidence together."
     )
@@ -250,7 +250,7 @@ def _doses_table(view: View, frame: pd.DataFrame) -> Table | Fold:
 
 def _heterogeneity(view: View) -> list[object]:
     posterior = view.fit["posterior"].to_dataset()
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for outcome, part in view.outcomes.items():
         for parameter in HETEROGENEITIES[part.heterogeneity].parameters:
             low, middle, high = spread(posterior[view.variable(outcome, parameter)].to_numpy())
@@ -278,7 +278,7 @@ def _heterogeneity(view: View) -> list[object]:
 
 
 def _correlations(view: View, pairs: xr.DataArray) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for pair in pairs[PAIR].to_numpy():
         low, middle, high = spread(pairs.sel({PAIR: pair}).to_numpy())
         names = listed((view.label(o) for o in str(pair).split(", ")), "with")

@@ -1,4 +1,4 @@
-"""Would another prior have said something else?"""
+"""Whether another prior would have said something else."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def sensitivity(view: View, gallery: Gallery) -> Section:
             f"{str(word).capitalize()}: {_some(view, list(names))}." for word, names in by_word
         )
     table = as_table(
-        frame.assign(
-            diagnosis=[d if d != FINE else "no conflict seen" for d in frame["diagnosis"]]
-        ),
+        frame.assign(diagnosis=frame["diagnosis"].replace({FINE: "no conflict seen"})),
         "Sensitivity of each quantity to the strength of its prior and of the likelihood.",
         {
             "variable": ("quantity", None),

@@ -28,10 +28,10 @@ def verdict(view: View, gallery: Gallery) -> Section:
     table = as_table(
         gate.assign(
             word=["passed" if ok else "FAILED" for ok in gate["passed"]],
-            limit=[_limit(r.check, r.threshold) for r in gate.itertuples()],
+            limit=[_limit(*pair) for pair in zip(gate["check"], gate["threshold"], strict=True)],
         ),
-        "The gate: the worst value of each check over all quantities of the model. Limits: R-hat and"
-        " effective sample size after Vehtari et al. 2021, E-BFMI after Betancourt 2016.",
+        "The gate: the worst value of each check over all quantities of the model. Limits: R-hat"
+        " and effective sample size after Vehtari et al. 2021, E-BFMI after Betancourt 2016.",
         {
             "check": ("check", None),
             "value": ("worst value", number),
@@ -50,9 +50,10 @@ def verdict(view: View, gallery: Gallery) -> Section:
         blocks = (Text(text, "passed"), Fold("The checks of the gate", (table,)))
         return Section("verdict", "Verdict of the checks", blocks)
     reasons = listed(
-        f"{row.check} is {number(row.value)} (limit: {_limit(row.check, row.threshold)}) at"
-        f" {row.where}"
-        for row in failed.itertuples()
+        f"{check} is {number(value)} (limit: {_limit(check, threshold)}) at {where}"
+        for check, value, threshold, where in failed[
+            ["check", "value", "threshold", "where"]
+        ].itertuples(index=False, name=None)
     )
     text = (
         f"REFUSED. {count(len(failed), 'check').capitalize()} of {len(gate)} failed: {reasons}. The"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import xarray as xr
+from matplotlib.figure import Figure
 
 from nmda_bayes.dims import AGENT, CONDITION
 from nmda_bayes.estimands.response import DIFFERENCE, RISK
@@ -53,9 +54,9 @@ def window(view: View, gallery: Gallery) -> Section | None:
     text = (
         f"Probability that the mean benefit ({view.label(asked.benefit)}) is at least {size}, that"
         f" the added risk ({view.label(asked.harm)}) is at most {exact_percent(asked.risk_at_most)}"
-        f" from a baseline of {exact_percent(asked.baseline_risk)}, and of both, in the same draws. It is a"
-        " probability about means of a population, not about one person. Both limits are keys of"
-        f" the spec. {asked.why}"
+        f" from a baseline of {exact_percent(asked.baseline_risk)}, and of both, in the same"
+        " draws. It is a probability about means of a population, not about one person. Both limits"
+        f" are keys of the spec. {asked.why}"
     )
     frame = _frame(view)
     if frame.empty:
@@ -80,7 +81,7 @@ def window(view: View, gallery: Gallery) -> Section | None:
     return Section("window", "Therapeutic window", tuple(blocks))
 
 
-def _plane(view: View, at: dict[str, list[str]]) -> object:
+def _plane(view: View, at: dict[str, list[str]]) -> Figure:
     asked = view.spec.window
     assert asked is not None
     response: xr.DataArray = view.response.sel(at)
@@ -125,7 +126,7 @@ def _figures(view: View, frame: pd.DataFrame) -> list[tuple[list[str], list[str]
     if len(agents) * len(conditions) <= min(CELLS, len(frame) + 2):
         return [(agents, conditions)]
     by_agent = frame.groupby("agent", sort=False)["condition"].agg(list)
-    return [([agent], cells[:CELLS]) for agent, cells in by_agent.items()]
+    return [([str(agent)], cells[:CELLS]) for agent, cells in by_agent.items()]
 
 
 def _table(view: View, frame: pd.DataFrame) -> object:
