@@ -26,7 +26,7 @@ from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.design import ARMS, OUTCOMES, build_design
+from nmda_bayes.design import ARMS, LABELS, OUTCOMES, build_design
 from nmda_bayes.dims import AGENT, ARM, CONDITION, CONTRAST, OUTCOME, PAIR, STUDY, scoped
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_parameters
@@ -77,16 +77,13 @@ def model_of(spec: AnalysisSpec, design: xr.DataTree) -> pm.Model:
         The model.
     """
     arms = design[ARMS].to_dataset()
-    coords = {
-        AGENT: arms["agent_label"].values,
-        CONDITION: arms["condition_label"].values,
-        OUTCOME: np.array(list(spec.outcomes), dtype=object),
-    }
-    with pm.Model(coords={k: list(v) for k, v in coords.items()}) as model:
+    labels = design[LABELS].to_dataset()
+    coords = {dim: list(labels[dim].to_numpy()) for dim in (AGENT, CONDITION)}
+    with pm.Model(coords={**coords, OUTCOME: list(spec.outcomes)}) as model:
         correlated = _correlated_offsets(spec, arms)
         for name, outcome in spec.outcomes.items():
             reported = design[f"{OUTCOMES}/{name}"].to_dataset()
-            _add_outcome(_Outcome(name, outcome, spec.alone, arms, reported), correlated)
+            _add_outcome(_Outcome(name, outcome, spec.alone, labels, reported), correlated)
     return model
 
 
@@ -97,7 +94,7 @@ class _Outcome:
     label: str
     spec: OutcomeSpec
     alone: bool
-    arms: xr.Dataset
+    labels: xr.Dataset
     reported: xr.Dataset
 
     def name(self, name: str) -> str:
@@ -114,11 +111,11 @@ class _Outcome:
     def over_arms(self, values: Any) -> Any:
         return pmd.as_xtensor(np.asarray(values), dims=(self.arm,))
 
-    def positions(self, column: str, labels: np.ndarray) -> Any:
+    def positions(self, column: str, coordinates: np.ndarray) -> Any:
         """Where each arm's label stands among the coordinates."""
-        place = {label: i for i, label in enumerate(labels)}
+        place = {label: i for i, label in enumerate(coordinates)}
         # The reference agent has no curve and no place; position 0 meets an exposure of 0.
-        return self.over_arms([place.get(v, 0) for v in self.reported[column].values])
+        return self.over_arms([place.get(v, 0) for v in self.reported[column].to_numpy()])
 
 
 def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
@@ -131,10 +128,9 @@ def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
 
     theta = {name: _parameter(outcome, name) for name in needed_parameters(part.model_dump()) or ()}
     at_arms = {
-        AGENT: outcome.positions("agent", outcome.arms["agent_label"].values),
-        CONDITION: outcome.positions("condition", outcome.arms["condition_label"].values),
-        outcome.study: outcome.positions("study", studies),
+        dim: outcome.positions(dim, outcome.labels[dim].to_numpy()) for dim in (AGENT, CONDITION)
     }
+    at_arms[outcome.study] = outcome.positions(STUDY, studies)
     of_arm = {name: _at(value, at_arms) for name, value in theta.items()}
 
     exposure = outcome.over_arms(reported["exposure"].values.astype(float))

@@ -1,5 +1,5 @@
 """The design: which rows of the evidence a spec sees, and which it leaves out and why."""
 
-from nmda_bayes.design.build import ARMS, LEFT_OUT, OUTCOMES, build_design
+from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_design
 
-__all__ = ["ARMS", "LEFT_OUT", "OUTCOMES", "build_design"]
+__all__ = ["ARMS", "LABELS", "LEFT_OUT", "OUTCOMES", "build_design"]

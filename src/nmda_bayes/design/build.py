@@ -19,7 +19,7 @@ from nmda_bayes.evidence import connected_parts, table
 from nmda_bayes.spec import AnalysisSpec
 
 #: Groups of the design; outcomes stand below their own, by name.
-ARMS, OUTCOMES, LEFT_OUT = "arms", "outcomes", "left_out"
+ARMS, LABELS, OUTCOMES, LEFT_OUT = "arms", "labels", "outcomes", "left_out"
 
 
 def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
@@ -35,9 +35,10 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     Returns
     -------
     xr.DataTree
-        ``arms`` (dim arm: study, agent, condition, route, regimen), ``outcomes/<name>`` (dim arm,
-        and dim contrast where the likelihood is of contrasts: what is observed and at which
-        exposure) and ``left_out`` (dim row: study, arm, outcome, reason).
+        ``arms`` (dim arm: study, agent, condition, route, regimen), ``labels`` (dims agent,
+        condition: every agent and condition of the model, and its printed name),
+        ``outcomes/<name>`` (dim arm, and dim contrast where the likelihood is of contrasts: what
+        is observed and at which exposure) and ``left_out`` (dim row: study, arm, outcome, reason).
 
     Raises
     ------
@@ -58,7 +59,7 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
     if faults:
         raise EvidenceError(faults)
-    return _as_tree(spec, chosen)
+    return _as_tree(chosen, evidence)
 
 
 def _select(
@@ -153,16 +154,14 @@ def _faults_of(
         )
 
 
-def _as_tree(spec: AnalysisSpec, chosen: dict[str, Chosen]) -> xr.DataTree:
+def _as_tree(chosen: dict[str, Chosen], evidence: xr.DataTree) -> xr.DataTree:
     columns = ["arm", "study", "agent", "condition", "route", "regimen"]
     everyone = pd.concat([one.arms[columns] for one in chosen.values()])
     arms = everyone.drop_duplicates("arm").reset_index(drop=True)
     active = pd.concat([one.arms.loc[one.arms["exposure"] > 0, "agent"] for one in chosen.values()])
     groups = {
-        ARMS: _dataset(arms, "arm").assign_coords(
-            agent_label=("agent_label", _labels(active)),
-            condition_label=("condition_label", _labels(arms["condition"])),
-        )
+        ARMS: _dataset(arms, "arm"),
+        LABELS: _printed_names(evidence, agent=active, condition=arms["condition"]),
     }
     for name, one in chosen.items():
         position = arms.reset_index().set_index("arm")["index"].loc[one.arms["arm"]]
@@ -175,8 +174,21 @@ def _as_tree(spec: AnalysisSpec, chosen: dict[str, Chosen]) -> xr.DataTree:
     return xr.DataTree.from_dict(groups)
 
 
-def _labels(values: pd.Series) -> np.ndarray:
-    return np.array(sorted(set(values)), dtype=object)
+def _printed_names(evidence: xr.DataTree, **used: pd.Series) -> xr.Dataset:
+    """Print agents and conditions as the vocabulary does, else in the label's own words."""
+    words = pd.DataFrame({"kind": [], "term": [], "label": []}, dtype=object)
+    if "vocabulary" in evidence.children:
+        words = table(evidence, "vocabulary")
+    found = {}
+    for dim, values in used.items():
+        known = words[words["kind"].isin([dim, f"{dim}_group"])].drop_duplicates("term")
+        printed = known.set_index("term")["label"].to_dict()
+        labels = sorted(set(values))
+        names = [printed.get(label) or str(label).replace("_", " ") for label in labels]
+        found[f"{dim}_label"] = xr.DataArray(
+            np.array(names, dtype=object), {dim: np.array(labels, dtype=object)}, (dim,)
+        )
+    return xr.Dataset(found)
 
 
 def _dataset(frame: pd.DataFrame, dim: str) -> xr.Dataset:

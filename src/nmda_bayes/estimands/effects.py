@@ -98,7 +98,7 @@ def _expected(fit: xr.DataTree, outcome: str) -> xr.DataArray:
     exposure = design["exposure"].drop_vars(ARM)
     at = {}
     for dim, column in ((AGENT, "agent"), (CONDITION, "condition")):
-        known = fit["design/arms"].to_dataset()[f"{dim}_label"].to_numpy()
+        known = fit["design/labels"].to_dataset()[dim].to_numpy()
         place = {label: i for i, label in enumerate(known)}
         at[dim] = xr.DataArray([place.get(v, 0) for v in design[column].values], dims=ARM)
     theta = {}

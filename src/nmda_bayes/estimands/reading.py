@@ -114,13 +114,16 @@ def tested(fit: xr.DataTree) -> xr.Dataset:
         NaN where no trial).
     """
     spec = spec_of(fit)
-    arms = fit["design/arms"].to_dataset()
-    agents, conditions = arms["agent_label"].values, arms["condition_label"].values
+    labels = fit["design/labels"].to_dataset()
+    agents, conditions = labels[AGENT].to_numpy(), labels[CONDITION].to_numpy()
     shape = (len(spec.outcomes), len(agents), len(conditions))
     trials = np.zeros(shape, dtype=int)
     low, high = np.full(shape[:2], np.nan), np.full(shape[:2], np.nan)
     for o, outcome in enumerate(spec.outcomes):
         frame = design_of(fit, outcome)[["study", "agent", "condition", "exposure"]].to_dataframe()
+        # Two arms of one agent at one exposure (a push and an infusion) compare nothing here.
+        settings = frame.drop_duplicates(["study", "agent", "exposure"]).groupby("study").size()
+        frame = frame[frame["study"].map(settings) > 1]
         active = frame[frame["exposure"] > 0]
         for a, agent in enumerate(agents):
             mine = active[active["agent"] == agent]
@@ -153,9 +156,12 @@ def default_doses(fit: xr.DataTree) -> xr.DataArray:
         agent's largest dose tried, so that a curve turns into extrapolation just there.
     """
     where = tested(fit)
-    low, high = float(where["tested_from"].min()) / 4, float(where["tested_to"].max()) * 1.5
-    ends = where["tested_to"].to_numpy().ravel()
-    values = np.unique([0.0, *np.geomspace(low, high, GRID - 1), *ends[np.isfinite(ends)]])
+    starts, ends = (where[k].to_numpy().ravel() for k in ("tested_from", "tested_to"))
+    starts, ends = (tried[np.isfinite(tried)] for tried in (starts, ends))
+    low, high = starts.min(initial=np.inf) / 4, ends.max(initial=-np.inf) * 1.5
+    if not len(ends):
+        low, high = 0.25, 1.5  # nothing was tried against anything else; the unit is all there is
+    values = np.unique([0.0, *np.geomspace(low, high, GRID - 1), *ends])
     return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
 
 

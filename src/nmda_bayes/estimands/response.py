@@ -47,12 +47,8 @@ def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.Da
     curve = CURVES[spec.outcomes[outcome].curve]
     theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
     grid = _grid(fit, dose)
-    arms = fit["design/arms"].to_dataset()
-    everywhere = xr.DataArray(
-        np.zeros((arms.sizes["agent_label"], arms.sizes["condition_label"])),
-        coords={AGENT: arms["agent_label"].values, CONDITION: arms["condition_label"].values},
-        dims=(AGENT, CONDITION),
-    )
+    labels = fit["design/labels"].to_dataset()
+    everywhere = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
     response = everywhere + curve.response(grid, theta, np)
     return response.transpose(AGENT, CONDITION, DOSE, *SAMPLE)
 
@@ -107,6 +103,7 @@ def dose_response(
     labelled = labelled.assign_coords(
         {k: where[k] for k in ("trials", "tested_from", "tested_to")},
     ).assign_coords(extrapolated=extrapolated(where["tested_to"], joined[DOSE]))
+    labelled = labelled.assign_coords(fit["design/labels"].to_dataset().data_vars)
     labelled.attrs = {"exposure_axis": exposure_axis(spec)}
     if baseline_risk is not None:
         labelled.attrs["baseline_risk"] = baseline_risk
@@ -130,7 +127,7 @@ def extrapolated(tested_to: xr.DataArray, dose: xr.DataArray) -> xr.DataArray:
         between the reference arm and it, and count as inside.
     """
     # A millionth of slack: a grid point at the largest tried dose is not beyond it.
-    return ~(dose <= tested_to * (1 + 1e-6))
+    return ~(tested_to * (1 + 1e-6) >= dose)
 
 
 def absolute_risk(log_odds_ratio: xr.DataArray, baseline_risk: float) -> xr.DataArray:

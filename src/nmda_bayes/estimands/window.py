@@ -38,7 +38,8 @@ def therapeutic_window(
     -------
     xr.Dataset
         ``p_benefit``, ``p_risk`` and ``p_both``, dims agent, condition, dose, with where each rests
-        on a trial and where it is extrapolated.
+        on a trial and where it is extrapolated; and the draws behind them, ``gain`` (counted
+        upwards, in the benefit's units) and ``added_risk``, with chain and draw.
 
     Raises
     ------
@@ -63,9 +64,12 @@ def therapeutic_window(
         "trials_harm": harm["trials"],
         "extrapolated": benefit["extrapolated"] | harm["extrapolated"],
     }
-    bare = {"p_benefit": relieved, "p_risk": spared, "p_both": relieved & spared}
-    found = xr.Dataset({k: v.mean(SAMPLE).reset_coords(drop=True) for k, v in bare.items()})
+    shares = {"p_benefit": relieved, "p_risk": spared, "p_both": relieved & spared}
+    parts = {name: share.mean(SAMPLE) for name, share in shares.items()}
+    parts |= {"gain": gain, "added_risk": harm - baseline}
+    found = xr.Dataset({k: v.reset_coords(drop=True) for k, v in parts.items()})
     found = found.assign_coords({k: v.reset_coords(drop=True) for k, v in coords.items()})
+    found = found.assign_coords(fit["design/labels"].to_dataset().data_vars)
     labels = response["label"].to_series()
     found.attrs = {
         "benefit_at_least": enough,
