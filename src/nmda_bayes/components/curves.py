@@ -58,7 +58,7 @@ class Curve:
         parameters
             Labelled arrays by parameter name; dims broadcast by name.
         xp
-            Namespace with ``exp``, ``log`` and ``log1p`` for these arrays.
+            Namespace with ``exp``, ``log``, ``log1p`` and ``tanh`` for these arrays.
 
         Returns
         -------
@@ -128,4 +128,6 @@ def emax(x: Any, xp: Any, *, emax: Any, log_ed50: Any) -> Any:
 @curve("emax · x^h / (x^h + exp(log_ed50)^h), h = exp(log_hill)")
 def sigmoid_emax(x: Any, xp: Any, *, emax: Any, log_ed50: Any, log_hill: Any) -> Any:
     """Emax with a steepness: a threshold where the Hill coefficient is above 1."""
-    return emax / (1.0 + xp.exp(xp.exp(log_hill) * (log_ed50 - xp.log(x))))
+    # x^h / (x^h + ed50^h) as a tanh: written as 1 / (1 + exp(...)), a steep curve far below its
+    # threshold overflows, and its gradient is then inf / inf.
+    return 0.5 * emax * (1.0 + xp.tanh(0.5 * xp.exp(log_hill) * (xp.log(x) - log_ed50)))
