@@ -81,7 +81,7 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     for name, outcome in outcomes.items():
         yield from _outcome_faults(f"outcomes.{name}", _mapping(outcome))
     yield from _correlation_faults(content, outcomes)
-    window = _mapping(content.get("window"))
+    window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
     for side in ("benefit", "harm"):
         if side in window and window[side] not in outcomes:
             yield Fault(

@@ -90,7 +90,8 @@ class PriorSpec(Frozen):
     """A prior, as pymc-extras writes it, and its reason."""
 
     dist: FamilyName
-    kwargs: dict[str, float]
+    # Strict: the rules read the file's own content, where "2" is a word and not a number.
+    kwargs: dict[str, Annotated[float, Field(strict=True)]]
     why: str = ""
 
 
