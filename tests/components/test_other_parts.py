@@ -1,0 +1,124 @@
+"""Likelihoods, heterogeneities and exposures: each part of each catalogue."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose
+
+from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.model import build_model
+from nmda_bayes.spec import AnalysisSpec
+from tests import specs
+from tests.components.test_pooling import assert_can_be_sampled
+
+TABLES = {
+    "normal": specs.normal_table(),
+    "binomial": specs.binary_table().assign(outcome="pain"),
+    "normal_contrast": specs.CONTRASTS,
+}
+CATALOGUES = {
+    "curve": "OutcomeSpec",
+    "likelihood": "OutcomeSpec",
+    "heterogeneity": "OutcomeSpec",
+    "exposure": "OutcomeSpec",
+    "pooling": "ParameterSpec",
+    "dist": "PriorSpec",
+}
+
+
+def test_there_is_a_table_for_each_likelihood():
+    assert set(TABLES) == set(LIKELIHOODS)
+
+
+@pytest.mark.parametrize("heterogeneity", sorted(HETEROGENEITIES))
+@pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
+def test_a_graph_of_each_likelihood_and_heterogeneity(likelihood, heterogeneity):
+    part = LIKELIHOODS[likelihood]
+    spec = specs.spec(specs.outcome(likelihood, "linear", heterogeneity))
+    model = build_model(spec, load_evidence(TABLES[likelihood]))
+    assert model.named_vars_to_dims["eta"] == ("arm",)
+    assert model.named_vars_to_dims["reported"] == (("contrast",) if part.contrasts else ("arm",))
+    assert ("baseline" in model.named_vars) is not part.contrasts
+    for name in HETEROGENEITIES[heterogeneity].parameters:
+        assert model.named_vars_to_dims[name] == ()
+    assert_can_be_sampled(model)
+
+
+def test_arms_of_a_study_share_the_variance_of_their_contrast():
+    rng = np.random.default_rng(1)
+    offset = xr.DataArray(rng.standard_normal((200_000, 3)), dims=("draw", "arm"))
+    delta = HETEROGENEITIES["arm"].formula(offset, heterogeneity_sd=2.0)
+    contrasts = delta.isel(arm=[1, 2]) - delta.isel(arm=0)
+    covariance = np.cov(contrasts.to_numpy().T)
+    # sd² on the diagonal, half of it beside. Standard errors of a variance and a covariance of
+    # 200,000 draws: 4 √(2 / n) = 0.013 and 4 √((1 + 1/4) / n) = 0.010; four of each.
+    assert_allclose(covariance, [[4.0, 2.0], [2.0, 4.0]], atol=4 * 0.013)
+
+
+def test_contrasts_that_share_an_arm_share_its_variance():
+    reported = xr.Dataset(
+        {
+            "se": ("contrast", [3.0, 3.5, 4.0]),
+            "comparator_se": ("contrast", [2.0, 2.0, np.nan]),
+            "comparator_position": ("contrast", [0, 0, 3]),
+        }
+    )
+    expected = [[9.0, 4.0, 0.0], [4.0, 12.25, 0.0], [0.0, 0.0, 16.0]]
+    assert_allclose(contrast_covariance(reported), expected)
+
+
+ARMS = pd.DataFrame(
+    {
+        "agent": ["placebo", "ketamine", "ketamine", "mem", "mem"],
+        "route": ["iv", "iv", "oral", "oral", "iv"],
+        "dose": [0.0, np.nan, np.nan, np.nan, np.nan],
+        "total_dose_mg_per_kg": [np.nan, 1.0, 1.0, np.nan, 5.0],
+        "daily_dose_mg": [np.nan, np.nan, 90.0, 30.0, np.nan],
+    }
+)
+REFERENCES = pd.DataFrame(
+    {
+        "agent": ["ketamine", "mem"],
+        "route": ["iv", "oral"],
+        "dose_column": ["total_dose_mg_per_kg", "daily_dose_mg"],
+        "reference_dose": [0.5, 20.0],
+    }
+)
+
+
+@pytest.mark.parametrize("name", sorted(EXPOSURES))
+def test_an_exposure_is_one_number_an_arm_and_zero_for_the_reference(name):
+    value = EXPOSURES[name].formula(ARMS, REFERENCES)
+    assert value.shape == (len(ARMS),)
+    assert value.dtype == float
+    assert value[0] == 0.0
+    assert EXPOSURES[name].axis.startswith("dose")
+    assert EXPOSURES[name].missing
+
+
+def test_a_relative_dose_has_the_yardstick_of_its_agent_and_route_or_none():
+    value = EXPOSURES["dose_relative_to_reference"].formula(ARMS, REFERENCES)
+    # 1 mg/kg over 0.5; ketamine by mouth has no reference; 30 mg over 20; mem has none by vein.
+    assert_allclose(value, [0.0, 2.0, np.nan, 1.5, np.nan])
+
+
+@pytest.mark.parametrize("word", sorted(CATALOGUES))
+def test_the_schema_lists_the_catalogue(word):
+    from nmda_bayes.spec import schema
+
+    catalogue = {
+        "curve": schema.CURVES,
+        "likelihood": LIKELIHOODS,
+        "heterogeneity": HETEROGENEITIES,
+        "exposure": EXPOSURES,
+        "pooling": schema.POOLINGS,
+        "dist": schema.FAMILIES,
+    }[word]
+    definition = AnalysisSpec.model_json_schema()["$defs"][CATALOGUES[word]]
+    assert definition["properties"][word]["enum"] == list(catalogue)

@@ -1,0 +1,102 @@
+"""Every pooling of the catalogue: its dims, and a graph that can be sampled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.model import build_model
+from tests import specs
+from tests.conftest import value_of
+
+OF_AGENTS = sorted(set(POOLINGS) - {"study"})
+OF_BASELINES = ["common", "independent", "study"]
+
+
+def graph(name: str, pooling: str, *, optional: bool = False):
+    slots = specs.parameter(pooling, optional=optional)
+    spec = specs.spec(specs.outcome("normal", "linear", parameters={name: slots}))
+    return build_model(spec, load_evidence(specs.normal_table()))
+
+
+def assert_can_be_sampled(model):
+    point = model.initial_point()
+    assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(point))
+    gradient = model.compile_dlogp(mode="FAST_COMPILE")(point)
+    assert gradient.shape == (sum(np.size(v) for v in point.values()),)
+    assert np.isfinite(gradient).all()
+
+
+def test_the_two_lists_are_the_catalogue():
+    assert {*OF_AGENTS, *OF_BASELINES} == set(POOLINGS)
+
+
+@pytest.mark.parametrize("name", OF_AGENTS)
+def test_a_curve_parameter_varies_over_the_dims_that_its_pooling_names(name):
+    model = graph("slope", name)
+    own = {"own": "agent"}
+    expected = tuple(own.get(dim, dim) for dim in POOLINGS[name].dims)
+    assert model.named_vars_to_dims["slope"] == expected
+    assert model.coords["agent"] == ("ketamine", "mem")
+    assert model.coords["condition"] == ("crps", "fibro")
+    assert_can_be_sampled(model)
+
+
+@pytest.mark.parametrize("name", OF_BASELINES)
+def test_a_baseline_varies_over_studies_or_not_at_all(name):
+    model = graph("baseline", name)
+    expected = () if name == "common" else ("study",)
+    assert model.named_vars_to_dims["baseline"] == expected
+    assert_can_be_sampled(model)
+
+
+@pytest.mark.parametrize("name", sorted(POOLINGS))
+def test_each_prior_slot_is_one_variable_of_the_graph(name):
+    of = "baseline" if name == "study" else "slope"
+    model = graph(of, name)
+    part = POOLINGS[name]
+    free = {v.name for v in model.free_RVs}
+    if len(part.priors) == 1:  # the parameter is its only prior
+        assert of in free
+    else:
+        assert {f"{of}_{slot}" for slot in part.priors} <= free
+        assert of not in free
+
+
+def test_the_optional_interaction_adds_a_cell_for_each_agent_and_condition():
+    plain, crossed = (graph("slope", "agent_and_condition", optional=o) for o in (False, True))
+    added = {v.name for v in crossed.free_RVs} - {v.name for v in plain.free_RVs}
+    assert added == {"slope_between_cells", "slope_agent_condition_offset"}
+    assert crossed.named_vars_to_dims["slope_agent_condition_offset"] == ("agent", "condition")
+    assert crossed.named_vars_to_dims["slope"] == ("agent", "condition")
+    assert_can_be_sampled(crossed)
+
+
+def test_the_crossed_sum_by_hand():
+    model = graph("slope", "agent_and_condition", optional=True)
+    point = {
+        "slope_location": np.array(-2.0),
+        "slope_between_agent_log__": np.log(0.5),
+        "slope_between_condition_log__": np.log(2.0),
+        "slope_between_cells_log__": np.log(0.1),
+        "slope_agent_offset": np.array([1.0, -1.0]),
+        "slope_condition_offset": np.array([0.0, 3.0]),
+        "slope_agent_condition_offset": np.array([[1.0, 2.0], [3.0, 4.0]]),
+    }
+    slope = value_of(model, "slope", point)
+    # -2 + 0.5 z[agent] + 2 z[condition] + 0.1 z[agent, condition]
+    expected = np.array([[-2 + 0.5 + 0 + 0.1, -2 + 0.5 + 6 + 0.2],
+                         [-2 - 0.5 + 0 + 0.3, -2 - 0.5 + 6 + 0.4]])  # fmt: skip
+    np.testing.assert_allclose(slope, expected, rtol=1e-12)
+
+
+def test_a_positive_quantity_may_be_given_without_its_logarithm():
+    ed50 = specs.parameter("independent", each=specs.prior("LogNormal", mu=0, sigma=1))
+    spec = specs.outcome("normal", "emax", parameters={"ed50": ed50})
+    del spec["parameters"]["log_ed50"]
+    model = build_model(specs.spec(spec), load_evidence(specs.normal_table()))
+    assert model.named_vars_to_dims["ed50"] == ("agent",)
+    assert model.named_vars_to_dims["log_ed50"] == ("agent",)
+    assert_can_be_sampled(model)

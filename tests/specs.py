@@ -1,0 +1,127 @@
+"""Specs and tables, written small: what a test changes is what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import pandas as pd
+
+from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.spec import AnalysisSpec, needed_parameters
+
+HALF = ("between", "within")
+SAMPLING = {"seed": 1, "chains": 4, "draws": 100, "tune": 100}
+
+
+def prior(dist: str, **kwargs: float) -> dict[str, Any]:
+    return {"dist": dist, "kwargs": kwargs, "why": "a test"}
+
+
+def normal(mu: float = 0, sigma: float = 1) -> dict[str, Any]:
+    return prior("Normal", mu=mu, sigma=sigma)
+
+
+def half_normal(sigma: float = 1) -> dict[str, Any]:
+    return prior("HalfNormal", sigma=sigma)
+
+
+def parameter(pooling: str = "common", *, optional: bool = False, **priors: Any) -> dict[str, Any]:
+    """A parameter with every prior that its pooling needs; ``priors`` replaces some of them."""
+    part = POOLINGS[pooling]
+    slots = (*part.priors, *(part.optional if optional else ()))
+    written = {slot: half_normal() if slot.startswith(HALF) else normal() for slot in slots}
+    return {"pooling": pooling, "priors": written | priors}
+
+
+BASELINE = parameter("independent", each=normal(0, 10))
+HETEROGENEITY_SD = parameter("common", location=half_normal(1))
+
+
+def outcome(
+    likelihood: str = "normal",
+    curve: str = "emax",
+    heterogeneity: str = "arm",
+    parameters: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """An outcome with a prior for all that its parts need; ``parameters`` replaces some of them."""
+    content = {"likelihood": likelihood, "curve": curve, "heterogeneity": heterogeneity}
+    given = {"baseline": BASELINE, "heterogeneity_sd": HETEROGENEITY_SD}
+    needed = needed_parameters(content) or ()
+    written = {name: deepcopy(given.get(name, parameter())) for name in needed}
+    return {**content, "parameters": written | dict(parameters or {}), **more}
+
+
+def content(*outcomes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A spec's content: one outcome is called pain, a second harm, a third mood."""
+    named = dict(zip(("pain", "harm", "mood"), outcomes or (outcome(),), strict=False))
+    return {"title": "A test", "outcomes": named, "sampling": dict(SAMPLING), **more}
+
+
+def spec(*outcomes: Mapping[str, Any], **more: Any) -> AnalysisSpec:
+    return AnalysisSpec.from_dict(content(*outcomes, **more))
+
+
+WINDOW = {
+    "benefit": "pain",
+    "harm": "harm",
+    "benefit_at_least": 10,
+    "risk_at_most": 0.1,
+    "baseline_risk": 0.05,
+}
+LKJ = {"heterogeneity": {"dist": "LKJCorr", "kwargs": {"eta": 2}}}
+
+
+def benefit_risk(**more: Any) -> AnalysisSpec:
+    """Pain (normal) and harm (binomial) on Emax curves, with a window."""
+    pain = outcome("normal", better="lower", unit="points", label="Pain")
+    harm = outcome("binomial", better="lower", label="Dissociation")
+    return spec(pain, harm, **{"window": WINDOW, **more})
+
+
+def rows(text: str) -> pd.DataFrame:
+    """Read a table written with blanks between its cells; ``-`` is an empty cell."""
+    lines = [line.split() for line in text.strip().splitlines()]
+    frame = pd.DataFrame(lines[1:], columns=lines[0]).replace("-", None)
+    for column in frame:
+        as_number = pd.to_numeric(frame[column], errors="coerce")
+        if as_number.notna().sum() == frame[column].notna().sum():
+            frame[column] = as_number
+    return frame
+
+
+#: Three trials of two agents in two conditions, one with two doses; levels and counts.
+TRIALS = rows("""
+    study condition agent    dose mean se  events n
+    A     crps      placebo  0    50  2    1      20
+    A     crps      ketamine 1    42  2    4      20
+    B     crps      placebo  0    55  3    0      30
+    B     crps      ketamine 0.5  52  3    2      31
+    B     crps      ketamine 2    41  3    9      29
+    C     fibro     placebo  0    60  4    2      25
+    C     fibro     mem      1    57  4    2      24
+""")
+
+
+def normal_table(frame: pd.DataFrame = TRIALS, name: str = "pain") -> pd.DataFrame:
+    return frame.drop(columns=["events", "n"]).assign(outcome=name)
+
+
+def binary_table(frame: pd.DataFrame = TRIALS, name: str = "harm") -> pd.DataFrame:
+    return frame.drop(columns=["mean", "se"]).assign(outcome=name)
+
+
+def both_tables(frame: pd.DataFrame = TRIALS) -> pd.DataFrame:
+    return pd.concat([normal_table(frame), binary_table(frame)], ignore_index=True)
+
+
+#: A three-arm trial against one shared arm, and two of two arms.
+CONTRASTS = rows("""
+    study agent    dose comparator comparator_dose estimate se  comparator_se outcome
+    A     ketamine 1    placebo    0               -8       3   2             pain
+    A     ketamine 2    placebo    0               -11      3.5 2             pain
+    B     ketamine 1    placebo    0               -5       4   -             pain
+    C     mem      1    placebo    0               -1       2   -             pain
+""")
