@@ -173,7 +173,7 @@ def _effect_row(view: View, outcome: str, cell: Cell, dose: float) -> dict[str, 
         "main": dose == view.main_mark(cell.agent) or not view.has_dose(outcome),
         "where": cell.where,
         "trials": cell.trials,
-        "dose": dose_text(view, dose) if view.has_dose(outcome) else "any dose",
+        "dose": dose_cell(view, dose) if view.has_dose(outcome) else "any dose",
         "median": effect(middle),
         "interval": f"{effect(low)} to {effect(high)}",
         "p_better": share,
@@ -216,7 +216,7 @@ def added_risks(view: View, outcome: str) -> pd.DataFrame:
             {
                 "agent": view.agent(cell.agent),
                 "where": cell.where,
-                "dose": dose_text(view, dose),
+                "dose": dose_cell(view, dose),
                 "added": f"{percent(middle)} ({percent(low)} to {percent(high)})",
                 "needed": _needed_text(low, middle, high, view.outcomes[outcome].better),
                 "remark": BEYOND if beyond else "",
@@ -244,6 +244,24 @@ def _persons(risk: float) -> str:
     if risk == 0:
         return "∞"
     return f"{math.ceil(abs(1 / risk) - 1e-9):,}".replace(",", THIN)
+
+
+def dose_cell(view: View, dose: float) -> str:
+    """Write a dose in a table.
+
+    Parameters
+    ----------
+    view
+        The fit.
+    dose
+        An exposure.
+
+    Returns
+    -------
+    str
+        ``2 × reference``, or the number.
+    """
+    return f"{exact(dose)} × reference" if view.relative and view.dosed else exact(dose)
 
 
 def doses_for_effects(view: View) -> pd.DataFrame:
@@ -280,7 +298,9 @@ def doses_for_effects(view: View) -> pd.DataFrame:
                 }
             )
     rows += _half_effect_rows(view)
-    return pd.DataFrame(rows, columns=["what", "agent", "where", "reached", "dose", "remark"])
+    columns = ["what", "agent", "where", "reached", "dose", "remark"]
+    # A parameter that cells share is one row, not one a cell.
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
 
 
 def _dose_interval(low: float, middle: float, high: float) -> str:
@@ -329,8 +349,6 @@ def _half_effect_rows(view: View) -> Iterator[dict[str, object]]:
                 "dose": _dose_interval(low, middle, high),
                 "remark": BEYOND if view.beyond(outcome, cell.agent, middle) else "",
             }
-            if AGENT not in value.dims and CONDITION not in value.dims:
-                break
 
 
 def agent_contrasts(view: View, outcome: str) -> pd.DataFrame:
@@ -367,7 +385,7 @@ def agent_contrasts(view: View, outcome: str) -> pd.DataFrame:
                 (
                     f"{view.agent(one.agent)} v {view.agent(other.agent)}",
                     where,
-                    dose_text(view, 1.0) if view.has_dose(outcome) else "any dose",
+                    dose_cell(view, 1.0) if view.has_dose(outcome) else "any dose",
                     effect(values[1]),
                     f"{effect(values[0])} to {effect(values[2])}",
                     float(np.mean(draws < 0)),

@@ -168,7 +168,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that are folded away on a screen, and open on paper.
+    """Blocks that are folded away on a screen, and open on paper unless too long for it.
 
     Attributes
     ----------
@@ -176,10 +176,13 @@ class Fold:
         What is inside.
     blocks
         The blocks.
+    printed
+        False where paper has better uses: long tables that `summary.csv` holds too.
     """
 
     summary: str
     blocks: tuple[Any, ...]
+    printed: bool = True
     kind: ClassVar[str] = "fold"
 
 
@@ -207,6 +210,10 @@ Formats = Mapping[str, Format]
 
 #: Columns of long text: the style sheet gives them room.
 WIDE = {
+    "arm": "named",
+    "condition": "named",
+    "dose": "short",
+    "measure, time": "named",
     "regimen": "wide",
     "reason": "wide",
     "remark": "wide",
@@ -247,7 +254,7 @@ def as_table(
     return Table(caption, columns, tuple(zip(*cells, strict=True)), tuple(marks))
 
 
-def folded(table: Table, summary: str) -> Table | Fold:
+def folded(table: Table, summary: str, *, printed: bool = True) -> Table | Fold:
     """Fold a table away if it is long.
 
     Parameters
@@ -256,10 +263,12 @@ def folded(table: Table, summary: str) -> Table | Fold:
         The table.
     summary
         What to write on the fold.
+    printed
+        Whether paper shows it too.
 
     Returns
     -------
     Table or Fold
         The table, or a fold around it.
     """
-    return Fold(summary, (table,)) if len(table.rows) > ROWS_IN_SIGHT else table
+    return Fold(summary, (table,), printed) if len(table.rows) > ROWS_IN_SIGHT else table

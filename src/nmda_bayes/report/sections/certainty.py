@@ -145,8 +145,8 @@ def _axis(view: View) -> Iterator[str]:
             ][:NAMED]
             more = len(far) - NAMED
             yield (
-                f"Dose axis, {view.agent(str(agent))}: {count(len(far), 'arm')} lie more than"
-                f" {FAR_BEYOND:g} times beyond the agent's median of {exact(median)}"
+                f"Dose axis, {view.agent(str(agent))}: {count(len(far), 'arm lies', 'arms lie')}"
+                f" more than {FAR_BEYOND:g} times beyond the agent's median of {exact(median)}"
                 f" ({'; '.join(named)}{f' and {more} more' if more > 0 else ''}). Totals over days"
                 " stand on one axis with single doses, and pull the curve's far end."
             )
@@ -228,8 +228,8 @@ def _sources(view: View) -> Iterator[str]:
             noted = int((notes != "").sum())
             if noted:
                 yield (
-                    f"{view.title(outcome)}: {count(noted, 'dose')} carry a note on how they were"
-                    " derived (see the table of what entered)."
+                    f"{view.title(outcome)}: {count(noted, 'dose carries', 'doses carry')} a note"
+                    " on how it was derived (see the table of what entered)."
                 )
 
 

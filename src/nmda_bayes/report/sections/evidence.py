@@ -231,28 +231,30 @@ def _holes(
     agents = [str(a) for a in shown[AGENT].to_numpy()]
     sentences = []
     for outcome in outcomes:
-        per_class = shown.sel({OUTCOME: outcome, CONDITION: conditions})
-        said = []
-        for kind, members in _classes(per_class).items():
-            counts = per_class.sel({CONDITION: members}).sum(CONDITION)
-            without = [a for a in agents if int(counts.sel({AGENT: a})) == 0]
-            if not without:
-                continue
-            none = len(without) == len(agents)
-            whom = "any agent" if none else listed(map(view.agent, without), "or")
-            said.append(f"of {whom} in {kind}")
-        if said:
-            sentences.append(f"{opened(view.term(OUTCOME, outcome))}: no trial {'; '.join(said)}.")
-    return sentences or ["Every outcome shown has a trial of every agent in every condition."]
+        cells = shown.sel({OUTCOME: outcome, CONDITION: conditions})
+        nowhere, some = [], []
+        for kind, members in _classes(view, cells).items():
+            counts = cells.sel({CONDITION: members}).sum(CONDITION)
+            given = [a for a in agents if int(counts.sel({AGENT: a})) > 0]
+            if not given:
+                nowhere.append(kind)
+            elif len(given) < len(agents):
+                some.append(f"in {kind} only of {listed(map(view.agent, given))}")
+        said = [f"no trial in {listed(nowhere, 'or')}"] if nowhere else []
+        if said or some:
+            text = "; ".join([*said, *some])
+            sentences.append(f"{opened(view.term(OUTCOME, outcome))}: {text}.")
+    return sentences or ["Every outcome shown has a trial of every agent."]
 
 
-def _classes(cells: xr.DataArray) -> dict[str, list[str]]:
+def _classes(view: View, cells: xr.DataArray) -> dict[str, list[str]]:
     """Conditions by their wider class, where the evidence names one."""
     conditions = [str(c) for c in cells[CONDITION].to_numpy()]
     wider = f"{CONDITION}_within"
     kinds = cells[wider].to_numpy() if wider in cells.coords else [""] * len(conditions)
     classes: dict[str, list[str]] = {}
     for condition, kind in zip(conditions, kinds, strict=True):
-        word = name(str(kind)) if kind and kind != "other" else name(condition)
+        word = name(str(kind)) if kind and kind != "other" else view.condition(condition)
+        word += " conditions" if word == "psychiatric" else ""
         classes.setdefault(word, []).append(condition)
     return classes

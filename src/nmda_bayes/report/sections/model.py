@@ -32,5 +32,5 @@ def model(view: View, gallery: Gallery) -> Section:
     blocks: list[object] = [Text(intro), *(Formulas(block) for block in equations(view.fit))]
     text = str(view.fit.attrs.get("model_text", ""))
     if text:
-        blocks.append(Fold("The graph as PyMC prints it", (Code(text),)))
+        blocks.append(Fold("The graph as PyMC prints it", (Code(text),), printed=False))
     return Section("model", "The model in equations", tuple(blocks))

@@ -127,7 +127,9 @@ def _identifiability(view: View, gallery: Gallery) -> list[object]:
             f" were silent. Bar: {INTERVAL_TEXT} of the posterior."
         )
         blocks.append(gallery.picture(figure, caption))
-    blocks.append(folded(table, f"{count(len(found), 'quantity', 'quantities')}, one by one"))
+    blocks.append(
+        folded(table, f"{count(len(found), 'quantity', 'quantities')}, one by one", printed=False)
+    )
     return blocks
 
 

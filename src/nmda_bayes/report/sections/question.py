@@ -82,6 +82,10 @@ def _answers(view: View) -> list[str]:
         if not cells:
             sentences.append(f"{view.title(outcome)}: no trial of any agent entered.")
         sentences += [_effect_sentence(view, outcome, cell) for cell in cells[:IN_SHORT]]
+        without = [a for a in view.agents if not view.trials(outcome, a)]
+        if cells and without:
+            names = listed(map(view.agent, without), "or")
+            sentences.append(f"{view.title(outcome)}: no trial of {names} entered.")
         more = len(cells) - IN_SHORT
         if more > 0:
             sentences.append(

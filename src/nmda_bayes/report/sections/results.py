@@ -95,12 +95,19 @@ def _panels(view: View) -> list[Panels]:
     holes = int((trials.sel({AGENT: agents, CONDITION: conditions}) == 0).sum())
     if (len(agents) * len(conditions) <= CELLS and holes <= 2) or len(conditions) == 1:
         return [("", whole, observed)]
-    panels = []
+    # Agents tried in the same conditions share a figure.
+    alike: dict[tuple[str, ...], list[str]] = {}
     for agent in sorted(agents, key=lambda a: -int(trials.sel({AGENT: a}).sum())):
-        mine = trials.sel({AGENT: agent, CONDITION: conditions}) > 0
-        of_agent = whole.sel({AGENT: [agent], CONDITION: conditions[mine.to_numpy()]})
-        panels.append((f": {view.agent(str(agent))}", of_agent, observed))
-    return panels
+        mine = (trials.sel({AGENT: agent, CONDITION: conditions}) > 0).to_numpy()
+        alike.setdefault(tuple(conditions[mine]), []).append(str(agent))
+    return [
+        (
+            f": {listed(map(view.agent, members))}",
+            whole.sel({AGENT: members, CONDITION: list(where)}),
+            observed,
+        )
+        for where, members in alike.items()
+    ]
 
 
 def _one_condition(
@@ -173,7 +180,7 @@ def _effects(view: View, outcome: str) -> list[object]:
     for rows, fold in (
         (tried & frame["main"], ""),
         (tried, "at every marked dose"),
-        (~tried, "without a trial: the model's guess"),
+        (~tried & frame["main"], "without a trial: the model's guess"),
     ):
         part = frame[rows]
         if part.empty or (rows.equals(tried) and len(blocks) and part["main"].all()):
@@ -181,7 +188,9 @@ def _effects(view: View, outcome: str) -> list[object]:
         marks = ["hole" if remark else "" for remark in part["remark"]]
         table = as_table(part, caption, columns, marks)
         cells = count(part[["agent", "where"]].drop_duplicates().shape[0], "cell")
-        blocks.append(Fold(f"{cells} {fold}", (table,)) if fold else folded(table, cells))
+        blocks.append(
+            Fold(f"{cells} {fold}", (table,), printed=False) if fold else folded(table, cells)
+        )
     return blocks
 
 

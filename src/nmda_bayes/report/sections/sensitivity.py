@@ -55,7 +55,9 @@ def sensitivity(view: View, gallery: Gallery) -> Section:
     )
     summary = f"{count(len(frame), 'quantity', 'quantities')}, one by one"
     return Section(
-        "sensitivity", "Sensitivity to the prior", (Text(intro), Text(said), folded(table, summary))
+        "sensitivity",
+        "Sensitivity to the prior",
+        (Text(intro), Text(said), folded(table, summary, printed=False)),
     )
 
 
