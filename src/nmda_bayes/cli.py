@@ -48,7 +48,7 @@ Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the 
 def main() -> None:
     """Run the command line."""
     # PyMC lists what it samples, ArviZ comments on power-scaling: the report says both better.
-    logging.getLogger("pymc").setLevel(logging.WARNING)
+    logging.getLogger("pymc.sampling.forward").setLevel(logging.WARNING)
     logging.getLogger("arviz_stats").setLevel(logging.ERROR)
     app()
 
