@@ -22,6 +22,7 @@ import pytensor.xtensor.math as xp
 import xarray as xr
 from pytensor.compile.mode import Mode
 
+from nmda_bayes.components.correlations import lkj_root
 from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
@@ -123,8 +124,8 @@ def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
     model = pm.modelcontext(None)
     part, reported = outcome.spec, outcome.reported
     curve, likelihood = CURVES[part.curve], LIKELIHOODS[part.likelihood]
-    studies = np.array(list(dict.fromkeys(reported["study"].values)), dtype=object)
-    model.add_coords({outcome.arm: list(reported[ARM].values), outcome.study: list(studies)})
+    studies = np.array(list(dict.fromkeys(reported["study"].to_numpy())), dtype=object)
+    model.add_coords({outcome.arm: list(reported[ARM].to_numpy()), outcome.study: list(studies)})
 
     theta = {name: _parameter(outcome, name) for name in needed_parameters(part.model_dump()) or ()}
     at_arms = {
@@ -133,7 +134,7 @@ def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
     at_arms[outcome.study] = outcome.positions(STUDY, studies)
     of_arm = {name: _at(value, at_arms) for name, value in theta.items()}
 
-    exposure = outcome.over_arms(reported["exposure"].values.astype(float))
+    exposure = outcome.over_arms(reported["exposure"].to_numpy().astype(float))
     response = curve.response(exposure, of_arm, xp)
     eta = of_arm.get(BASELINE, 0.0) + response + _delta(outcome, theta, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
@@ -141,7 +142,7 @@ def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
     rows = outcome.arm
     if likelihood.contrasts:
         rows = outcome.name(CONTRAST)
-        model.add_coords({rows: list(reported[CONTRAST].values)})
+        model.add_coords({rows: list(reported[CONTRAST].to_numpy())})
     likelihood.observe(outcome.name("reported"), eta, reported, rows)
 
 
@@ -164,35 +165,24 @@ def _delta(outcome: _Outcome, theta: dict[str, Any], correlated: dict[str, Any])
 
 
 def _correlated_offsets(spec: AnalysisSpec, arms: xr.Dataset) -> dict[str, Any]:
-    """Standard normal effects of the arms by outcome, correlated; empty where independent.
-
-    The LKJ prior by its C-vine (Lewandowski, Kurowicka and Joe 2009): partial correlations are
-    Beta on (-1, 1), and the rows of the Cholesky factor follow from them. `pm.LKJCorr` would say
-    this in one word, but in PyMC 6.3.2 it hands out the Cholesky factor instead of the matrix.
-    """
+    """Standard normal effects of the arms by outcome, correlated; empty where independent."""
     prior = spec.correlations.heterogeneity
     if prior is None:
         return {}
-    names, eta = list(spec.outcomes), prior.kwargs["eta"]
-    pairs = [f"{a}, {b}" for i, b in enumerate(names) for a in names[:i]]
-    pm.modelcontext(None).add_coords({ARM: list(arms[ARM].to_numpy()), PAIR: pairs})
-    free = pmd.Normal("arm" + OFFSET, mu=0, sigma=1, dims=(OUTCOME, ARM))
-    root: list[list[Any]] = []
-    for i in range(len(names)):
-        left, row = 1.0, []
-        for j in range(i):
-            half = eta + (len(names) - 2 - j) / 2
-            share = pmd.Beta(f"{names[j]}_{names[i]}{OFFSET}", alpha=half, beta=half)
-            partial = 2 * share - 1
-            row.append(partial * left)
-            left = left * xp.sqrt(1 - partial**2)
-        root.append([*row, left])
-    correlations = [
-        sum(x * y for x, y in zip(root[i], root[j], strict=False)).expand_dims(PAIR)
-        for i in range(len(names))
-        for j in range(i)
-    ]
+    names = list(spec.outcomes)
+    pairs = [(i, j) for i in range(len(names)) for j in range(i)]
+    labels = [f"{names[j]}, {names[i]}" for i, j in pairs]
+    pm.modelcontext(None).add_coords({ARM: list(arms[ARM].to_numpy()), PAIR: labels})
+    root = lkj_root(
+        names,
+        prior.kwargs["eta"],
+        xp,
+        lambda pair, b: pmd.Beta(pair + OFFSET, alpha=b, beta=b),
+    )
+    products = [sum(x * y for x, y in zip(root[i], root[j], strict=False)) for i, j in pairs]
+    correlations = [product.expand_dims(PAIR) for product in products]
     pmd.Deterministic("heterogeneity_correlation", pmd.concat(correlations, dim=PAIR))
+    free = pmd.Normal("arm" + OFFSET, mu=0, sigma=1, dims=(OUTCOME, ARM))
     of = [free.isel({OUTCOME: k}) for k in range(len(names))]
     return {
         name: sum(weight * of[k] for k, weight in enumerate(row))
