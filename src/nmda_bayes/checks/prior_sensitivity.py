@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 
 import arviz_stats
+import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.checks.diagnostics import places
 from nmda_bayes.checks.identifiability import parameters_of
 from nmda_bayes.dims import SEPARATOR
 
@@ -32,7 +34,24 @@ def prior_sensitivity(fit: xr.DataTree) -> pd.DataFrame:
     with warnings.catch_warnings():
         # A Pareto k above its limit warns per variable; the gate and the table speak for it.
         warnings.simplefilter("ignore", UserWarning)
-        found = arviz_stats.psense_summary(
-            fit, var_names=parameters_of(fit), prior_var_names=scaled
-        )
+        try:
+            found = arviz_stats.psense_summary(
+                fit, var_names=parameters_of(fit), prior_var_names=scaled
+            )
+        except ValueError as error:
+            # Draws that do not move have no tail to smooth (arviz-stats 1.3). The gate refuses such
+            # a fit, and its report must still be written.
+            return _not_computed(fit, f"could not be computed ({error})")
     return found.rename_axis("variable").reset_index()
+
+
+def _not_computed(fit: xr.DataTree, why: str) -> pd.DataFrame:
+    """The same table without numbers."""
+    posterior = fit["posterior"]
+    names = [
+        f"{name}[{', '.join(p.partition('=')[2] for p in at.split(', '))}]" if at else name
+        for name in parameters_of(fit)
+        for at in places(posterior[name])
+    ]
+    empty = pd.DataFrame({"variable": names, "prior": np.nan, "likelihood": np.nan})
+    return empty.assign(diagnosis=why)
