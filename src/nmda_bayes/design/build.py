@@ -115,6 +115,15 @@ def _agent_faults(
             yield Fault(
                 f"no arm has agent '{agent}'", nearest(agent, known), column=f"agents.{agent}"
             )
+    known = sorted({*known, *spec.agents.values()})
+    # Trials of single arms have no reference, and need not name one; a name that was written is meant.
+    written = spec.reference != AnalysisSpec.model_fields["reference"].default
+    if written and spec.reference not in known:
+        yield Fault(
+            f"no arm has the reference agent '{spec.reference}'",
+            nearest(spec.reference, known),
+            column="reference",
+        )
 
 
 def _faults_of(
