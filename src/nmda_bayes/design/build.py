@@ -116,7 +116,7 @@ def _agent_faults(
                 f"no arm has agent '{agent}'", nearest(agent, known), column=f"agents.{agent}"
             )
     known = sorted({*known, *spec.agents.values()})
-    # Trials of single arms have no reference, and need not name one; a name that was written is meant.
+    # Trials of single arms have no reference and need not name one; a name that is written is meant.
     written = spec.reference != AnalysisSpec.model_fields["reference"].default
     if written and spec.reference not in known:
         yield Fault(
@@ -142,6 +142,8 @@ def _faults_of(
             column=f"outcomes.{name}",
         )
         return
+    if chosen.contrasts is not None:
+        yield from _shared_arm_faults(chosen.arms, chosen.contrasts, source)
     outcome = spec.outcomes[name]
     baseline = outcome.parameters.get("baseline")
     shared = baseline is not None and baseline.pooling != "independent"
@@ -160,6 +162,21 @@ def _faults_of(
             ' or write disconnected = "allow" to rest on the priors.',
             file=source,
             column="agent",
+        )
+
+
+def _shared_arm_faults(arms: pd.DataFrame, contrasts: pd.DataFrame, source: str) -> Iterator[Fault]:
+    """Ask for the variance that contrasts against one arm share: without it they count double."""
+    shared = contrasts.duplicated("comparator_position", keep=False)
+    unknown = contrasts[shared & contrasts["comparator_se"].isna()]
+    for position in unknown["comparator_position"].unique():
+        arm = arms.iloc[position]
+        yield Fault(
+            f"study '{arm['study']}' compares several arms with one ('{arm['agent']}') whose own"
+            " standard error is not given, so how these contrasts correlate is not known",
+            "Fill in comparator_se, or keep one contrast of the study.",
+            file=source,
+            column="comparator_se",
         )
 
 

@@ -148,6 +148,7 @@ def choose_contrasts(name: str, spec: AnalysisSpec, selected: dict[str, pd.DataF
             **{exposure: _exposure(spec, outcome, side, selected["references"])}
         )
         sieve.keep(sieve.rows[exposure].notna(), EXPOSURES[outcome.exposure].missing)
+    _keep_one_row_a_contrast(sieve)
     rows = sieve.rows.reset_index(drop=True)
     sides = [
         pd.DataFrame(
@@ -174,6 +175,15 @@ def choose_contrasts(name: str, spec: AnalysisSpec, selected: dict[str, pd.DataF
         }
     )
     return Chosen(arms[ARM_COLUMNS], contrasts, sieve.left_out())
+
+
+def _keep_one_row_a_contrast(sieve: _Sieve) -> None:
+    """Keep each study's preferred measure, at one time point: a contrast counts once."""
+    best = sieve.rows["preference"].groupby(sieve.rows["study"]).transform("min")
+    sieve.keep(sieve.rows["preference"] == best, "the study reports a preferred measure")
+    contrast = ["study", "agent", "exposure", "comparator", "comparator_exposure"]
+    _keep_one_time(sieve, contrast)
+    sieve.keep(~sieve.rows.duplicated(contrast), "another row of this contrast was chosen")
 
 
 def _rows_of(name: str, outcome: OutcomeSpec, rows: pd.DataFrame) -> pd.DataFrame:
@@ -232,7 +242,12 @@ def _keep_time(sieve: _Sieve, time: TimeSpec) -> None:
     # A row known only by its window yields to one with an hour, but enters where it stands alone.
     cost = cost.fillna(np.inf)
     best = cost.groupby([rows["study"], rows["measure"]]).transform("min")
-    sieve.keep(cost == best, f"another time point is chosen: {time.rule.replace('_', ' ')}")
+    reason = f"another time point is chosen: {time.rule.replace('_', ' ')}"
+    sieve.keep(cost == best, reason)
+    # As near before the end as after it: the one after, for every arm alike.
+    during = (sieve.rows["hours_after_treatment"] < 0).astype(float)
+    best = during.groupby([sieve.rows["study"], sieve.rows["measure"]]).transform("min")
+    sieve.keep(during == best, reason)
 
 
 def _window_holds_the_end(rows: pd.DataFrame) -> pd.Series:
@@ -255,9 +270,14 @@ def _keep_measure(sieve: _Sieve) -> None:
         rows = sieve.rows
         change = (rows["is_change_score"] == 1).astype(float)
         arms = rows["arm"].groupby([rows["study"], change]).transform("nunique")
-        cost = change - arms
+        # Twice, so that an arm more outweighs the preference and no study ends in a tie of the two.
+        cost = change - 2 * arms
         best = cost.groupby(rows["study"]).transform("min")
-        sieve.keep(cost == best, "the study reports levels, which are preferred to changes")
+        sieve.keep(
+            cost == best,
+            "levels and changes are not mixed: the study reports the other for more arms,"
+            " or levels, which are preferred",
+        )
 
 
 def _keep_one_row_an_arm(sieve: _Sieve) -> None:
@@ -267,5 +287,22 @@ def _keep_one_row_an_arm(sieve: _Sieve) -> None:
     whole = (rows["overlaps"] == "") & (rows["exposure"] > 0)
     has_whole = whole.groupby(rows["study"]).transform("any")
     sieve.keep((rows["overlaps"] == "") | ~has_whole, "its patients are counted in other arms")
+    _keep_one_time(sieve, ["arm"])
     first = ~sieve.rows.duplicated("arm")
     sieve.keep(first, "another row of this arm was chosen")
+
+
+def _keep_one_time(sieve: _Sieve, unit: list[str]) -> None:
+    """Keep one time point of a study that reports a unit at several, the same for all its units.
+
+    Where no rule has chosen, it is the one that most units report, and of those the earliest.
+    """
+    rows = sieve.rows.assign(hours=sieve.rows["time_hours"].fillna(np.inf))
+    several = rows.duplicated(unit, keep=False).groupby(rows["study"]).transform("any")
+    reported = rows.groupby(["study", "hours", "time_label"])["study"].transform("size")
+    order = pd.DataFrame({"few": -reported, "hours": rows["hours"], "label": rows["time_label"]})
+    place = order.groupby(["few", "hours", "label"], sort=True).ngroup()
+    best = place.groupby(rows["study"]).transform("min")
+    sieve.keep(
+        ~several | (place == best), "another time point is chosen: most arms, then the earliest"
+    )
