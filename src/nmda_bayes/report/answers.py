@@ -25,7 +25,10 @@ from nmda_bayes.report.words import (
 )
 
 EVERY = "all conditions alike"
+#: The condition of a table that names none.
+UNNAMED = "all"
 BEYOND = "extrapolated beyond the doses tried"
+BELOW = "below the doses tried"
 NO_TRIAL = "no trial: from the other cells and the prior"
 
 
@@ -74,7 +77,7 @@ def cells(view: View, outcome: str) -> list[Cell]:
             Cell(
                 a,
                 c,
-                view.condition(c),
+                "" if c == UNNAMED else view.condition(c),
                 view.trials(outcome, a, c),
                 view.controlled(outcome, a, c),
             )
@@ -166,6 +169,8 @@ def _effect_row(view: View, outcome: str, cell: Cell, dose: float) -> dict[str, 
     better = view.outcomes[outcome].better
     share = float(np.mean(draws < 0 if better == "lower" else draws > 0))
     remarks = [BEYOND] if view.beyond(outcome, cell.agent, dose) else []
+    if view.below(outcome, cell.agent, dose):
+        remarks.append(BELOW)
     if not cell.controlled:
         remarks.insert(0, f"no trial against {view.reference} here")
     return {

@@ -481,6 +481,26 @@ class View:
             mine &= design["condition"].to_numpy() == condition
         return len(set(study[mine]) & set(study[exposure == 0]))
 
+    def below(self, outcome: str, agent: str, dose: float) -> bool:
+        """Say whether a dose is below every dose that was tried of an agent.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+        agent
+            The agent.
+        dose
+            The exposure.
+
+        Returns
+        -------
+        bool
+            True where the curve alone leads from dose 0 to the lowest dose tried.
+        """
+        lowest = float(self.tested["tested_from"].sel({OUTCOME: outcome, AGENT: agent}))
+        return self.has_dose(outcome) and dose < lowest * (1 - 1e-6)
+
     def beyond(self, outcome: str, agent: str, dose: float) -> bool:
         """Say whether a dose is beyond what was tried of an agent.
 

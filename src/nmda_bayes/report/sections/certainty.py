@@ -19,8 +19,8 @@ from nmda_bayes.report.words import count, exact, listed, name, opened
 FAR_BEYOND = 5.0
 #: Exposures within this ratio of each other are one dose to the model.
 SAME_DOSE = 1.1
-FAST = re.compile(r"\b(push|bolus|injection|injected|rapid)\b", re.IGNORECASE)
-SLOW = re.compile(r"\b(infusion|infused|over \d+|hours?|days?|continuous)\b", re.IGNORECASE)
+FAST = re.compile(r"\b(?:push|bolus|injection|injected|rapid)\b", re.IGNORECASE)
+SLOW = re.compile(r"\b(?:infusion|infused|over \d+|hours?|days?|continuous)\b", re.IGNORECASE)
 NAMED = 6
 
 

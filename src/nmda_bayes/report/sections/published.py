@@ -62,7 +62,8 @@ def _of_measure(gallery: Gallery, measure: str, frame: pd.DataFrame) -> list[obj
         "mine": ("this fit", str),
         "risk": ("reference risk", str),
     }
-    return [gallery.picture(figure, caption), as_table(shown, caption, columns)]
+    title = f"The same numbers: {what}, 95 % confidence interval and {INTERVAL_TEXT}."
+    return [gallery.picture(figure, caption), as_table(shown, title, columns)]
 
 
 def _texts(frame: pd.DataFrame, whose: str) -> list[str]:

@@ -126,12 +126,19 @@ def _effect_sentence(view: View, outcome: str, cell: Cell) -> str:
         unit = view.unit(outcome)
         text = f"difference {effect(middle)}{unit} ({effect(low)} to {effect(high)})"
     said = (
-        f"{view.title(outcome)}, {view.agent(cell.agent)}{at} v {view.reference}, {cell.where}:"
+        f"{view.title(outcome)}, {view.agent(cell.agent)}{at} v {view.reference}{_in(cell)}:"
         f" {text}. {_direction(view, draws, view.outcomes[outcome].better)}"
         f" {_support(view, cell)}"
     )
-    extrapolated = view.beyond(outcome, cell.agent, dose)
-    return said + (", none at so high a dose: extrapolated." if extrapolated else ".")
+    if view.beyond(outcome, cell.agent, dose):
+        return f"{said}, none at so high a dose: extrapolated."
+    if view.below(outcome, cell.agent, dose):
+        return f"{said}, none at so low a dose: the curve leads there."
+    return f"{said}."
+
+
+def _in(cell: Cell) -> str:
+    return f", {cell.where}" if cell.where else ""
 
 
 def _support(view: View, cell: Cell) -> str:
@@ -180,7 +187,7 @@ def _window_sentences(view: View) -> list[str]:
         )  # fmt: skip
         edge = " (the largest dose tried of it)" if at_the_edge else ""
         sentences.append(
-            f"Enough benefit with acceptable harm, {view.agent(cell.agent)}, {cell.where}: of the"
+            f"Enough benefit with acceptable harm, {view.agent(cell.agent)}{_in(cell)}: of the"
             f" doses tried the best is {number(dose, 2)}{_multiples(view)}{edge}, with probability"
             f" {probability(best)}.{rest}"
         )
