@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
         ["select.agent", "Did you mean 'ketamine'?"],
     ),
     "unknown column": (lambda c: c.update(select={"agnt": ["x"]}), ["select.agnt", "'agent'"]),
-    "unknown reference": (lambda c: c.update(reference="sugar"), ["'sugar'"]),
+    "unknown reference": (lambda c: c.update(reference="placebos"), ["reference", "'placebo'"]),
 }
 
 
