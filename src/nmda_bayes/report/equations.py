@@ -21,15 +21,31 @@ from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
 from nmda_bayes.estimands import design_of, spec_of
 from nmda_bayes.estimands.reading import variable
 from nmda_bayes.priors import prior_text
-from nmda_bayes.report.words import MINUS, count
+from nmda_bayes.report.words import MINUS, count, opened
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_parameters
 from nmda_bayes.spec.rules import BASELINE, natural
 
 #: Letters for the words that every statistician writes as letters.
 LETTERS = {"eta": "η", "delta": "δ", "theta": "θ"}
 PLAIN = frozenset(
-    ("for", "each", "arm", "mu", "sigma", "correlation", "of", "between", "the", "outcomes", "one")
+    (
+        "for",
+        "each",
+        "arm",
+        "mu",
+        "sigma",
+        "correlation",
+        "of",
+        "between",
+        "the",
+        "outcomes",
+        "one",
+        "known",
+        "sampling",
+        "covariance",
+    )
 )
+SHARED_ARM = "se² on the diagonal; the comparator's variance between contrasts that share it"
 FUNCTIONS = ("exp", "log", "logit", "Normal", "Binomial", "MvNormal")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|\[[^\]]*\]|\^[A-Za-z0-9]+|.", re.DOTALL)
 
@@ -87,7 +103,7 @@ def equations(fit: xr.DataTree) -> list[Block]:
     """
     spec = spec_of(fit)
     blocks = [
-        Block(part.label or name, tuple(_outcome_lines(fit, spec, name, part)))
+        Block(opened(part.label or name), tuple(_outcome_lines(fit, spec, name, part)))
         for name, part in spec.outcomes.items()
     ]
     correlation = spec.correlations.heterogeneity
@@ -111,6 +127,7 @@ def _outcome_lines(
     arms = count(design.sizes["arm"], "arm")
     if likelihood.contrasts:
         yield _line(likelihood.text, note=f"{count(design.sizes['contrast'], 'contrast')}, {arms}")
+        yield _line("S = known sampling covariance", note=SHARED_ARM)
     else:
         left, _, right = likelihood.text.partition(" ~ ")
         statement = f"{left}[arm] ~ {re.sub(r'\b(eta|se|n)\b', r'\1[arm]', right)}"
