@@ -254,7 +254,7 @@ class TestOverlaps:
     def evidence(overlaps: dict[str, str]) -> xr.DataTree:
         tree = load_evidence(specs.normal_table())
         arms = tree["arms"].to_dataset()
-        arms["overlaps"].loc[{"arm": list(overlaps)}] = list(overlaps.to_numpy()())
+        arms["overlaps"].loc[{"arm": list(overlaps)}] = list(overlaps.values())
         tree["arms"] = xr.DataTree(arms)
         return tree
 
