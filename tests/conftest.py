@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,12 @@ def mocked_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def quick_fit() -> Iterator[xr.DataTree]:
+def quick_fit() -> xr.DataTree:
     """A benefit-risk fit with correlated offsets whose posterior is its prior."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SAMPLER, prior_as_posterior)
         spec = specs.benefit_risk(correlations=specs.LKJ)
-        yield inference.fit(spec, load_evidence(specs.both_tables()))
+        return inference.fit(spec, load_evidence(specs.both_tables()))
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""Simulated evidence: labelled as such, readable by its own spec, the same from one seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from nmda_bayes.design import build_design
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.simulate import simulate, truth_table
+from tests import specs
+
+CASES = {
+    "one outcome": (lambda: specs.spec(), specs.normal_table()),
+    "two outcomes": (lambda: specs.benefit_risk(correlations=specs.LKJ), specs.both_tables()),
+    "contrasts": (
+        lambda: specs.spec(specs.outcome("normal_contrast", "linear")), specs.CONTRASTS),
+    "no doses": (
+        lambda: specs.spec(specs.outcome("binomial", "constant")),
+        specs.binary_table(name="pain").drop(columns="dose").drop(index=[4])),
+    "scaled, timed, renamed": (
+        lambda: specs.spec(
+            specs.outcome(scale=[0, 100], time={"rule": "latest"}, measures=["vas"]),
+            select={"condition": "crps"}, agents={"mem": "ketamine"}),
+        specs.normal_table(name="vas").assign(
+            scale_min=0, scale_max=100, time_hours=24, n_administrations=1)),
+}  # fmt: skip
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest):
+    make, table = CASES[request.param]
+    return make(), load_evidence(table)
+
+
+def test_reads_back_to_the_same_design_with_its_own_spec(case):
+    spec, evidence = case
+    table, truth, own = simulate(spec, evidence, seed=3)
+    assert own.title.startswith("Simulated from: ")
+    before, after = build_design(spec, evidence), build_design(own, load_evidence(table))
+    assert after["left_out"].sizes["row"] == 0
+    for name in spec.outcomes:
+        one, other = (tree[f"outcomes/{name}"].to_dataset() for tree in (before, after))
+        assert one.sizes == other.sizes
+        for column in ("study", "agent", "condition", "exposure", "se", "n"):
+            if column in one:
+                assert one[column].to_numpy().tolist() == other[column].to_numpy().tolist(), column
+    xr.testing.assert_equal(before["labels"].to_dataset(), after["labels"].to_dataset())
+    assert not any(str(name).endswith("_offset") for name in truth.data_vars)
+
+
+def test_every_row_says_that_it_is_synthetic(case):
+    table, _, _ = simulate(*case)
+    assert (table["synthetic"] == 1).all()
+    kept = load_evidence(table)
+    rows = "contrasts" if "estimate" in table else "results"
+    assert (kept[rows]["synthetic"] == 1).all()
+
+
+def test_one_seed_gives_one_table(case):
+    first, second, other = (simulate(*case, seed=seed) for seed in (5, 5, 6))
+    pd.testing.assert_frame_equal(first[0], second[0])
+    xr.testing.assert_equal(first[1], second[1])
+    with pytest.raises(AssertionError):
+        pd.testing.assert_frame_equal(first[0], other[0])
+
+
+def test_the_seed_is_the_specs_if_none_is_given():
+    spec, evidence = specs.spec(), load_evidence(specs.normal_table())
+    pd.testing.assert_frame_equal(
+        simulate(spec, evidence)[0], simulate(spec, evidence, seed=spec.sampling.seed)[0]
+    )
+
+
+def test_the_rows_come_from_the_truth_that_is_handed_out():
+    wide = pd.concat([specs.normal_table().assign(study=specs.TRIALS["study"] + str(i))
+                      for i in range(40)])  # fmt: skip
+    spec = specs.spec(specs.outcome("normal", "linear"))
+    table, truth, _ = simulate(spec, load_evidence(wide), seed=1)
+    residual = (table["mean"] - truth["eta"].to_numpy()) / table["se"]
+    # 280 standard normals: standard errors of mean and variance 1 / √280 and √(2 / 280).
+    assert abs(residual.mean()) < 4 / np.sqrt(280)
+    assert abs(residual.var() - 1) < 4 * np.sqrt(2 / 280)
+
+
+def test_the_truth_is_listed_a_scalar_a_row():
+    _, truth, _ = simulate(specs.spec(), load_evidence(specs.normal_table()), seed=1)
+    listed = truth_table(truth).set_index(["variable", "at"])["value"]
+    assert len(listed) == sum(array.size for array in truth.data_vars.values())
+    assert listed["emax", ""] == float(truth["emax"])
+    assert listed["baseline", "study=B"] == float(truth["baseline"].sel(study="B"))
