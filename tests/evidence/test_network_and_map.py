@@ -150,3 +150,12 @@ def test_the_summary_counts_and_says(base):
 def test_the_summary_of_a_flat_table():
     text, _ = summarise(_flat(*TRIANGLE))
     assert text.splitlines()[-1].startswith("network: 1 part(s)")
+
+
+def test_an_arm_at_dose_0_is_the_reference_whatever_it_is_called():
+    frame = pd.DataFrame(
+        {"study": "M", "agent": "drug", "dose": [0, 5, 10], "events": [1, 2, 3], "n": 20}
+    )
+    tree = load_evidence(frame)
+    assert network_faults(tree) == []
+    assert network(tree).attrs["identified"] == "What is identified: Against placebo: drug"

@@ -48,8 +48,10 @@ def connected_parts(memberships: Iterable[tuple[Hashable, Hashable]]) -> list[se
     return sorted(parts.values(), key=lambda part: (-len(part), min(map(str, part))))
 
 
-def memberships(tree: xr.DataTree, measures: Sequence[str] | None = None) -> pd.DataFrame:
-    """List which agents each study compares, by usable rows alone.
+def memberships(
+    tree: xr.DataTree, measures: Sequence[str] | None = None, reference: str = "placebo"
+) -> pd.DataFrame:
+    """List which agents each study compares, by usable rows alone; dose 0 is the reference.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ def memberships(tree: xr.DataTree, measures: Sequence[str] | None = None) -> pd.
         As `load_evidence` gives it.
     measures
         Outcomes to look at; None for all.
+    reference
+        The agent that an arm at dose 0 has, whatever it is called.
 
     Returns
     -------
@@ -65,7 +69,9 @@ def memberships(tree: xr.DataTree, measures: Sequence[str] | None = None) -> pd.
         condition_group, line; one row a study, outcome and agent.
     """
     arms, results = table(tree, "arms"), table(tree, "results")
-    rows = results.merge(arms[["arm", "agent"]], on="arm").rename(columns={"n": "participants"})
+    rows = results.merge(arms[["arm", "agent", "dose"]], on="arm")
+    rows = rows.rename(columns={"n": "participants"})
+    rows["agent"] = rows["agent"].mask(rows["dose"] == 0, reference)
     # Arms of one agent at different doses are one node; arms that repeat people are not added up.
     keys = ["study", "outcome", "agent"]
     columns = [*keys, "participants", "line"]
@@ -73,8 +79,14 @@ def memberships(tree: xr.DataTree, measures: Sequence[str] | None = None) -> pd.
     contrasts = table(tree, "contrasts")
     contrasts = contrasts[contrasts["unusable"] == ""]
     sides = [
-        contrasts.assign(agent=contrasts[side], participants=contrasts[size])[columns]
-        for side, size in (("agent", "n_treat"), ("comparator", "n_control"))
+        contrasts.assign(
+            agent=contrasts[side].mask(contrasts[dose] == 0, reference),
+            participants=contrasts[size],
+        )[columns]
+        for side, dose, size in (
+            ("agent", "dose", "n_treat"),
+            ("comparator", "comparator_dose", "n_control"),
+        )
     ]
     every = pd.concat([usable[columns], *sides], ignore_index=True)
     if measures is not None:
@@ -108,7 +120,7 @@ def network(
         ``edge_comparator``, ``edge_studies``, ``edge_participants``. Attributes ``reference``,
         ``n_parts``, and ``identified``: what these comparisons can tell, in words.
     """
-    seen = memberships(tree, measures)
+    seen = memberships(tree, measures, reference)
     people = seen.groupby(["study", "agent"])["participants"].max().reset_index()
     parts = connected_parts(zip(people["study"], people["agent"], strict=True))
     parts.sort(key=lambda part: reference not in part)
@@ -155,7 +167,7 @@ def network_faults(tree: xr.DataTree, reference: str = "placebo") -> list[Fault]
         `load_evidence`: a spec that shares baselines between studies can use such evidence.
     """
     source, flat = str(tree.attrs["source"]), tree.attrs["kind"] == "flat"
-    seen = memberships(tree)
+    seen = memberships(tree, reference=reference)
     if not flat:
         seen = seen.assign(outcome="")
     faults: list[Fault] = []
