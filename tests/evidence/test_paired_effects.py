@@ -1,0 +1,119 @@
+"""Paired effect sizes agree with worked crossover trials and with their own algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmda_bayes.evidence.arm_statistics import Counts, Means
+from nmda_bayes.evidence.count_effects import ZERO_CELL, log_odds_ratio
+from nmda_bayes.evidence.paired_effects import (
+    OUT_OF_REACH,
+    change_over_its_sd,
+    paired_log_odds_ratio,
+    paired_mean_difference,
+    paired_standardised_difference,
+    sd_of_difference,
+    within_person_correlation,
+)
+
+
+@pytest.mark.reference
+def test_the_handbooks_worked_crossover():
+    # Cochrane Handbook 5.1, 16.4.6.4: ten people, correlation 0.68 imputed.
+    arm, comparator = Means(7.0, 2.38, 10), Means(6.5, 2.21, 10)
+    md = paired_mean_difference(arm, comparator, correlation=0.68)
+    assert (round(float(md.estimate), 3), round(float(md.se), 3)) == (0.5, 0.583)
+    smd = paired_standardised_difference(arm, comparator, correlation=0.68)
+    assert (round(float(smd.estimate), 3), round(float(smd.se), 3)) == (0.218, 0.256)
+
+
+def test_paired_difference_is_that_of_the_people_themselves():
+    on = np.array([52.0, 40, 61, 33, 48, 57, 45])
+    off = np.array([60.0, 47, 59, 45, 55, 70, 44])
+    sds, r = (on.std(ddof=1), off.std(ddof=1)), np.corrcoef(on, off)[0, 1]
+    made = paired_mean_difference(
+        Means(on.mean(), sds[0], 7), Means(off.mean(), sds[1], 7), correlation=r
+    )
+    apart = on - off
+    np.testing.assert_allclose(made.estimate, apart.mean())
+    np.testing.assert_allclose(made.variance, apart.var(ddof=1) / 7)
+    np.testing.assert_allclose(within_person_correlation(*sds, apart.std(ddof=1)), r)
+    assert np.isnan(within_person_correlation(1, 1, 3))
+
+
+def test_becker_and_balagtas_worked_by_hand():
+    # 25 people: 10 with the event under both, 5 under the arm only, 2 under the comparator only,
+    # 8 under neither. Margins 15:10 and 12:13.
+    n, s, a, b, c, d = 25, 10, 15, 10, 12, 13
+    delta = n**2 * (n * s - a * c) / (a * b * c * d)
+    variance = 1 / a + 1 / b + 1 / c + 1 / d - 2 * delta / n
+    phi = (10 * 8 - 5 * 2) / np.sqrt(a * b * c * d)
+    made = paired_log_odds_ratio(Counts(a, n), Counts(c, n), correlation=phi, correction=None)
+    np.testing.assert_allclose(made.estimate, np.log(15 * 13 / (10 * 12)))
+    np.testing.assert_allclose(made.variance, variance)
+    np.testing.assert_allclose(made.variance, 0.177350, atol=1e-6)
+    alone = paired_log_odds_ratio(Counts(a, n), Counts(c, n), correlation=0, correction=None)
+    separate = log_odds_ratio(Counts(a, n), Counts(c, n), correction=None)
+    np.testing.assert_allclose(alone.variance, separate.variance)
+
+
+def test_a_correlation_that_no_table_has_is_told():
+    # 1 of 40 against 20 of 40: at most that one person has both, phi is then 0.16.
+    made = paired_log_odds_ratio(
+        Counts(1, 40), Counts(20, 40), correlation=[0.16, 0.5, -0.5], correction=None
+    )
+    assert made.note.tolist() == ["", OUT_OF_REACH, OUT_OF_REACH]
+    assert (made.variance > 0).all()
+    bare = paired_log_odds_ratio(Counts(0, 9), Counts(2, 9), correlation=0.5, correction=None)
+    assert np.isnan(bare.estimate)
+    assert bare.note.item() == ZERO_CELL
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: paired_mean_difference(Means(1, 1, 9), Means(1, 1, 8), correlation=0),
+            r"^n must be the same in both arms",
+        ),
+        (
+            lambda: paired_mean_difference(Means(1, 1, 9), Means(1, 1, 9), correlation=1.1),
+            r"^correlation must be between -1 and 1: 1.1$",
+        ),
+        (
+            lambda: paired_standardised_difference(Means(1, 1, 9), Means(1, 1, 9), correlation=-2),
+            r"^correlation must be",
+        ),
+        (lambda: sd_of_difference(1, -1, 0), r"^comparator_sd must not be negative"),
+        (lambda: within_person_correlation(1, 1, -1), r"^difference_sd must not be negative"),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+positive = st.floats(0.01, 1000)
+means = st.builds(Means, positive, positive, st.integers(2, 500))
+
+
+@given(arm=means, comparator=means, r=st.floats(-1, 1))
+def test_swapping_periods_changes_the_sign_only(arm, comparator, r):
+    comparator = Means(comparator.mean, comparator.sd, arm.n)
+    for effect in (paired_mean_difference, change_over_its_sd, paired_standardised_difference):
+        there = effect(arm, comparator, correlation=r)
+        back = effect(comparator, arm, correlation=r)
+        np.testing.assert_allclose(there.estimate, -back.estimate, rtol=1e-9)
+        np.testing.assert_allclose(there.variance, back.variance, rtol=1e-9)
+
+
+@given(st.integers(1, 200), st.floats(0, 1), st.floats(0, 1), st.floats(-1, 0.999))
+def test_swapping_paired_counts_changes_the_sign_only(n, share, comparator_share, r):
+    arm, comparator = (Counts(int(p * n), n) for p in (share, comparator_share))
+    there = paired_log_odds_ratio(arm, comparator, correlation=r, correction=0.5)
+    back = paired_log_odds_ratio(comparator, arm, correlation=r, correction=0.5)
+    np.testing.assert_allclose(there.estimate, -back.estimate, atol=1e-12)
+    np.testing.assert_allclose(there.variance, back.variance, rtol=1e-6)
