@@ -7,7 +7,13 @@ import xarray as xr
 
 from nmda_bayes.dims import AGENT, DOSE, OUTCOME, SAMPLE
 from nmda_bayes.estimands.reading import is_risk, spec_of
-from nmda_bayes.estimands.response import Doses, dose_response, linear_response
+from nmda_bayes.estimands.response import (
+    Doses,
+    absolute_risk,
+    dose_response,
+    linear_response,
+    stated_baseline,
+)
 from nmda_bayes.intervals import interval
 
 COMPARATOR = "comparator"
@@ -32,11 +38,16 @@ def contrasts(fit: xr.DataTree, outcome: str, dose: float) -> xr.DataArray:
         chain, draw.
     """
     response = linear_response(fit, outcome, [dose]).isel({DOSE: 0})
-    return (response - response.rename({AGENT: COMPARATOR})).rename("contrast")
+    difference = response - response.rename({AGENT: COMPARATOR})
+    return difference.transpose(AGENT, COMPARATOR, ...).rename("contrast")
 
 
 def effective_dose(
-    fit: xr.DataTree, outcome: str, effect: float, dose: Doses = None
+    fit: xr.DataTree,
+    outcome: str,
+    effect: float,
+    dose: Doses = None,
+    baseline_risk: float | None = None,
 ) -> xr.DataArray:
     """Find the dose that has an effect of a given size.
 
@@ -51,14 +62,23 @@ def effective_dose(
         absolute risk.
     dose
         Exposures to search, increasing from 0; a grid over what was tried if None.
+    baseline_risk
+        The risk without the agent, of a binary outcome; the spec's if None.
 
     Returns
     -------
     xr.DataArray
         Dims agent, condition, chain, draw; NaN in the draws where no dose of the grid reaches it,
         so that their share is the probability that the effect is not reached.
+
+    Raises
+    ------
+    SpecError
+        If the outcome is binary and no baseline risk is stated.
     """
-    found = dose_response(fit, dose).sel({OUTCOME: outcome}, drop=True)
+    found = linear_response(fit, outcome, dose)
+    if is_risk(spec_of(fit), outcome):
+        found = absolute_risk(found, stated_baseline(fit, baseline_risk))
     grid = xr.DataArray(found[DOSE].to_numpy(), dims=DOSE)
     # Two points of the curve have two doses: as coordinates they would not agree.
     response = found.reset_coords(drop=True).drop_vars(DOSE)

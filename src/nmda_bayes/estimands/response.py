@@ -127,7 +127,7 @@ def extrapolated(tested_to: xr.DataArray, dose: xr.DataArray) -> xr.DataArray:
         between the reference arm and it, and count as inside.
     """
     # A millionth of slack: a grid point at the largest tried dose is not beyond it.
-    return ~(tested_to * (1 + 1e-6) >= dose)
+    return ~(tested_to * (1 + 1e-6) >= dose).transpose(..., DOSE)
 
 
 def absolute_risk(log_odds_ratio: xr.DataArray, baseline_risk: float) -> xr.DataArray:
