@@ -73,11 +73,11 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
     for name in parameters_of(fit):
         one, other = _by_place(prior[name]), _by_place(posterior[name])
         outcome, _, _ = name.rpartition(SEPARATOR)
-        for at, before, after in zip(places(posterior[name]), one, other, strict=True):
+        where = zip(places(posterior[name]), _agents(posterior[name]), one, other, strict=True)
+        for at, agent, before, after in where:
             overlap = overlap_of(before, after)
-            agent = dict(p.split("=", 1) for p in at.split(", ") if "=" in p).get(AGENT)
             verdict = _verdict(overlap)
-            if agent is not None and (outcome, agent) in untried:
+            if (outcome, agent) in untried:
                 verdict = NO_TRIAL
             rows.append((name, at, _spread(before), _spread(after), overlap, verdict))
     columns = ["variable", "at", "prior_sd", "posterior_sd", "overlap", "verdict"]
@@ -116,6 +116,15 @@ def _by_place(array: xr.DataArray) -> np.ndarray:
     dims = [dim for dim in array.dims if dim not in SAMPLE]
     stacked = array.transpose(*dims, *SAMPLE).to_numpy()
     return np.asarray(stacked.reshape(-1, stacked.shape[-2] * stacked.shape[-1]))
+
+
+def _agents(array: xr.DataArray) -> list[str]:
+    """Agent of each place, in the order of `places`; empty where it varies over no agents."""
+    one = array.isel(dict.fromkeys(SAMPLE, 0), drop=True)
+    labels = one[AGENT] if AGENT in one.dims else xr.DataArray("")
+    return [
+        str(label) for label in labels.broadcast_like(one).transpose(*one.dims).to_numpy().ravel()
+    ]
 
 
 def _spread(draws: np.ndarray) -> float:
