@@ -19,8 +19,8 @@ pytestmark = pytest.mark.reference
 HERE = Path(__file__).parent
 #: Their ED50 is the prior's under vague priors: their trials stay on the curve's straight part.
 NOT_IDENTIFIED = ("almotriptan", "frovatriptan")
-#: So do these, but their trials rule out the smallest doses and tilt the rest: overlaps with the prior
-#: of 0.74 to 0.76 in long runs, about the limit of 0.75 from which an overlap is called so.
+#: So do these, but their trials rule out the smallest doses and tilt the rest: in long runs their
+#: overlap with the prior is 0.74 to 0.76, about the limit of 0.75 from which it is called so.
 AT_THE_LIMIT = ("naratriptan", "rizatriptan")
 IDENTIFIED = ("eletriptan", "zolmitriptan")
 
