@@ -47,7 +47,7 @@ def prior_sensitivity(fit: xr.DataTree) -> pd.DataFrame:
 
 def _not_computed(fit: xr.DataTree, why: str) -> pd.DataFrame:
     """The same table without numbers."""
-    posterior = fit["posterior"]
+    posterior = fit["posterior"].to_dataset()
     names = [
         f"{name}[{', '.join(p.partition('=')[2] for p in at.split(', '))}]" if at else name
         for name in parameters_of(fit)

@@ -45,6 +45,8 @@ def beside_published(fit: xr.DataTree) -> pd.DataFrame:
         risk = np.nan
         if row.measure == RATIO:
             risk = _reference_risk(design_of(fit, outcome))
+            if not 0 < risk < 1:
+                continue  # no event at all in the reference arms: no ratio of risks to speak of
             effect = absolute_risk(effect, risk) / risk
         ours = interval(effect)
         label = f"{row.analysis} {spec.outcomes[outcome].label or outcome}"

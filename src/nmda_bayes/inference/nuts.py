@@ -6,6 +6,7 @@ import json
 import platform
 from importlib.metadata import version
 
+import pandas as pd
 import pymc as pm
 import xarray as xr
 from pymc.stats import compute_log_prior
@@ -48,7 +49,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
         Groups ``prior, prior_predictive, posterior, posterior_predictive, log_likelihood,
         log_prior, sample_stats, observed_data``, the ``design`` that was seen and the
         ``evidence_map`` of what there was to see; attributes ``spec``, ``evidence_hash``,
-        ``evidence_source``, ``versions``, ``seed`` and ``model_text``.
+        ``evidence_source``, ``versions``, ``seed``, ``synthetic`` and ``model_text``.
 
     Raises
     ------
@@ -72,6 +73,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
         "evidence_source": str(evidence.attrs["source"]),
         "versions": json.dumps(_versions()),
         "seed": spec.sampling.seed,
+        "synthetic": int(_is_synthetic(evidence)),
         "model_text": model.str_repr(),
     }
     return result
@@ -147,6 +149,13 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     ):
         dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
         result[name] = xr.DataTree(dataset.drop_attrs())
+
+
+def _is_synthetic(evidence: xr.DataTree) -> bool:
+    """Say whether any row of the evidence carries the flag of `nmda_bayes.simulate`."""
+    tables = (table(evidence, name) for name in ("results", "contrasts"))
+    flags = (rows["synthetic"] for rows in tables if "synthetic" in rows)
+    return any((pd.to_numeric(flag, errors="coerce") == 1).any() for flag in flags)
 
 
 def _published(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.Dataset | None:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from nmda_bayes.errors import Fault, FitError
 
-NEEDED = ("posterior", "prior", "sample_stats", "design")
+NEEDED = ("posterior", "prior", "sample_stats", "design", "design/labels")
 
 
 def write_fit(fit: xr.DataTree, path: str | os.PathLike[str]) -> Path:
@@ -68,7 +68,8 @@ def read_fit(path: str | os.PathLike[str]) -> xr.DataTree:
         raise FitError(
             [Fault(f"cannot be read as a fit: truncated or not netCDF ({error})", again, str(file))]
         ) from None
-    missing = [name for name in NEEDED if name not in fit.children]
+    groups = {node.path.strip("/") for node in fit.subtree}
+    missing = [name for name in NEEDED if name not in groups]
     if missing or "spec" not in fit.attrs:
         what = ", ".join(missing) or "the spec"
         raise FitError([Fault(f"is not a fit of this package: lacks {what}", again, str(file))])

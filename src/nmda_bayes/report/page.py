@@ -33,7 +33,8 @@ def render(fit: xr.DataTree) -> str:
     str
         HTML, the same for the same fit.
     """
-    view, gallery = View(fit), Gallery()
+    view = View(fit)
+    gallery = Gallery(watermark="SYNTHETIC" if view.synthetic else "")
     made = (section(view, gallery) for section in SECTIONS)
     template, style = _parts()
     return template.render(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from itertools import count
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -28,8 +29,9 @@ _URL = re.compile(r"url\(#([^)]*)\)")
 class Gallery:
     """Numbers the figures of one page, so that no two share an id."""
 
-    def __init__(self) -> None:
+    def __init__(self, watermark: str = "") -> None:
         self._numbers = count(1)
+        self._watermark = watermark
 
     def picture(self, figure: Figure, caption: str) -> Picture:
         """Put a figure in the page.
@@ -47,6 +49,15 @@ class Gallery:
             Inline SVG, or a PNG inside an ``img`` where the SVG would be large.
         """
         number = next(self._numbers)
+        if self._watermark:
+            mark: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "rotation": 30,
+                "alpha": 0.15,
+                "fontsize": 44,
+            }
+            figure.text(0.5, 0.5, self._watermark, **mark)
         alt = str(figure.get_label()) or caption
         width, height = (round(CSS_DPI * inches) for inches in figure.get_size_inches())
         svg = as_svg(figure)

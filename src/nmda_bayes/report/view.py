@@ -9,29 +9,21 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.checks import Checks, check
-from nmda_bayes.components.curves import CURVES
-from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SEPARATOR
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME
 from nmda_bayes.estimands import (
-    design_of,
     dose_response,
     linear_response,
-    spec_of,
     study_effects,
-    tested,
     therapeutic_window,
 )
-from nmda_bayes.estimands.reading import exposure_axis, is_risk, variable
-from nmda_bayes.report.words import name, opened, within
-from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
+from nmda_bayes.report.names import Named
 
 #: Numbers kept for one curve of the page, at most: 48 doses of 60 cells with 1,000 draws. Curves
 #: and probabilities at print size do not show more draws than that.
 LARGEST = 3_000_000
-RELATIVE = "dose_relative_to_reference"
 
 
-class View:
+class View(Named):
     """A fit, and what the page says of it.
 
     Parameters
@@ -40,276 +32,10 @@ class View:
         As `nmda_bayes.fit` gives it.
     """
 
-    def __init__(self, fit: xr.DataTree) -> None:
-        self.fit = fit
-        self.spec: AnalysisSpec = spec_of(fit)
-
     @cached_property
     def checks(self) -> Checks:
         """The checks of the fit."""
         return check(self.fit)
-
-    @cached_property
-    def tested(self) -> xr.Dataset:
-        """Where each outcome was tried."""
-        return tested(self.fit)
-
-    @property
-    def outcomes(self) -> dict[str, OutcomeSpec]:
-        """The outcomes, in the spec's order."""
-        return self.spec.outcomes
-
-    @property
-    def agents(self) -> list[str]:
-        """Agents with a curve."""
-        return [str(a) for a in self.tested[AGENT].to_numpy()]
-
-    @property
-    def conditions(self) -> list[str]:
-        """Conditions of the arms."""
-        return [str(c) for c in self.tested[CONDITION].to_numpy()]
-
-    def label(self, outcome: str) -> str:
-        """Name an outcome for a reader.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        str
-            Its label, or its name as words, to stand within a sentence.
-        """
-        return within(self.outcomes[outcome].label or name(outcome))
-
-    def title(self, outcome: str) -> str:
-        """Name an outcome at the beginning of a sentence.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        str
-            Its label, its first letter in upper case.
-        """
-        return opened(self.label(outcome))
-
-    def term(self, dim: str, value: str) -> str:
-        """Name a label of the evidence for a reader.
-
-        Parameters
-        ----------
-        dim
-            agent, condition or outcome.
-        value
-            The label.
-
-        Returns
-        -------
-        str
-            As the evidence's vocabulary prints it, to stand within a sentence; else its words.
-        """
-        printed = self._printed.get((dim, value), "")
-        if not printed or printed == value:
-            return name(value)
-        return within(printed)
-
-    @cached_property
-    def _printed(self) -> dict[tuple[str, str], str]:
-        if "evidence_map" not in self.fit.children:
-            return {}
-        coords = self.fit["evidence_map"].coords
-        return {
-            (dim, str(value)): str(label)
-            for dim in (AGENT, CONDITION, OUTCOME)
-            if f"{dim}_label" in coords
-            for value, label in zip(
-                coords[dim].to_numpy(), coords[f"{dim}_label"].to_numpy(), strict=True
-            )
-        }
-
-    def agent(self, agent: str) -> str:
-        """Name an agent for a reader.
-
-        Parameters
-        ----------
-        agent
-            Its label.
-
-        Returns
-        -------
-        str
-            Its printed name.
-        """
-        return self.term(AGENT, agent)
-
-    def condition(self, condition: str) -> str:
-        """Name a condition for a reader.
-
-        Parameters
-        ----------
-        condition
-            Its label.
-
-        Returns
-        -------
-        str
-            Its printed name.
-        """
-        return self.term(CONDITION, condition)
-
-    @property
-    def reference(self) -> str:
-        """The agent at dose 0, for a reader."""
-        return self.agent(self.spec.reference)
-
-    def unit(self, outcome: str) -> str:
-        """Name the unit of an outcome's differences.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        str
-            With a space before it; empty if the spec names none.
-        """
-        unit = self.outcomes[outcome].unit
-        return f" {unit}" if unit else ""
-
-    def variable(self, outcome: str, parameter: str) -> str:
-        """Name an outcome's variable in the fit.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-        parameter
-            The variable's own name.
-
-        Returns
-        -------
-        str
-            The full name.
-        """
-        return variable(self.spec, outcome, parameter)
-
-    def quantity(self, variable_name: str) -> str:
-        """Name a quantity of the model for a reader.
-
-        Parameters
-        ----------
-        variable_name
-            Its full name, perhaps with coordinates in brackets.
-
-        Returns
-        -------
-        str
-            ``emax of pain intensity``.
-        """
-        outcome, _, own = variable_name.rpartition(SEPARATOR)
-        return f"{own} of {self.label(outcome)}" if outcome in self.outcomes else variable_name
-
-    def design(self, outcome: str) -> xr.Dataset:
-        """Read the arms that an outcome was fitted to.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        xr.Dataset
-            Dim arm (and contrast).
-        """
-        return design_of(self.fit, outcome)
-
-    def is_risk(self, outcome: str) -> bool:
-        """Say whether an outcome is a probability.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        bool
-            True for binomial outcomes.
-        """
-        return is_risk(self.spec, outcome)
-
-    def has_dose(self, outcome: str) -> bool:
-        """Say whether an outcome's effect depends on dose.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        bool
-            False for a constant curve.
-        """
-        return CURVES[self.outcomes[outcome].curve].needs_dose
-
-    def has_contrasts(self, outcome: str) -> bool:
-        """Say whether an outcome's rows are contrasts.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        bool
-            True where trials report differences, not arms.
-        """
-        return LIKELIHOODS[self.outcomes[outcome].likelihood].contrasts
-
-    def varies(self, outcome: str, dim: str) -> bool:
-        """Say whether an outcome's curve may differ over a dim.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-        dim
-            agent or condition.
-
-        Returns
-        -------
-        bool
-            False where the model gives every label of the dim one curve.
-        """
-        posterior = self.fit["posterior"].to_dataset()
-        parameters = CURVES[self.outcomes[outcome].curve].parameters
-        return any(dim in posterior[self.variable(outcome, p)].dims for p in parameters)
-
-    @property
-    def dosed(self) -> list[str]:
-        """Outcomes whose effect depends on dose."""
-        return [outcome for outcome in self.outcomes if self.has_dose(outcome)]
-
-    @property
-    def relative(self) -> bool:
-        """True where dose 1 is every agent's reference dose."""
-        return all(self.outcomes[o].exposure == RELATIVE for o in self.dosed)
-
-    @property
-    def axis(self) -> str:
-        """The label of the dose axis."""
-        return exposure_axis(self.spec)
 
     def baseline(self, outcome: str) -> tuple[float, str]:
         """Find the risk from which an outcome's risks are counted.
@@ -328,9 +54,15 @@ class View:
             return self.spec.window.baseline_risk, "as the spec states it"
         arms = self.design(outcome)
         arms = arms.isel(arm=np.flatnonzero(arms["exposure"].to_numpy() == 0))
-        # Half an event keeps the logit finite where no reference arm had one.
-        share = (float(arms["events"].sum()) + 0.5) / (float(arms["n"].sum()) + 1)
-        return share, "the crude share in the reference arms, none being stated"
+        events, people = float(arms["events"].sum()), float(arms["n"].sum())
+        if 0 < events < people:
+            return events / people, "the crude share in the reference arms, none being stated"
+        # A logit needs a risk inside (0, 1); that half an event was added is said where it is used.
+        share = (events + 0.5) / (people + 1)
+        return (
+            share,
+            "the crude share in the reference arms, half an event added",
+        )
 
     @cached_property
     def curve_baseline(self) -> tuple[float, str] | None:

@@ -36,13 +36,13 @@ def evidence(view: View, gallery: Gallery) -> Section:
         Network, arms of each outcome, rows left out, evidence map and its holes.
     """
     blocks: list[object] = [Text(_total(view))]
-    network = view.fit["design"]
+    network = view.fit.children["design"]
     if len(set(network["arms"]["agent"].to_numpy())) > 1:
         caption = (
             "The network: agents that entered, and how many trials compare them directly. Numbers"
             " are counts; nothing here is estimated."
         )
-        drawn = plot_network(network, reference=view.spec.reference)  # type: ignore[arg-type]
+        drawn = plot_network(network, reference=view.spec.reference)
         blocks.append(gallery.picture(drawn, caption))
     for outcome in view.outcomes:
         blocks += [Heading(f"What entered: {view.label(outcome)}"), *_entered(view, outcome)]

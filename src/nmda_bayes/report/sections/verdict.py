@@ -47,7 +47,7 @@ def verdict(view: View, gallery: Gallery) -> Section:
             " the numbers below are the model's; whether the model is right for the evidence is"
             " asked under predictive checks, sensitivity and certainty."
         )
-        blocks = (Text(text, "passed"), Fold("The checks of the gate", (table,)))
+        blocks = (*_made_up(view), Text(text, "passed"), Fold("The checks of the gate", (table,)))
         return Section("verdict", "Verdict of the checks", blocks)
     reasons = listed(
         f"{check} is {number(value)} (limit: {_limit(check, threshold)}) at {where}"
@@ -65,9 +65,21 @@ def verdict(view: View, gallery: Gallery) -> Section:
         " sampling.target_accept against divergences, or a narrower prior where a parameter is"
         " marked 'prior only' below."
     )
-    return Section("verdict", "Verdict of the checks", (Text(text, "refused"), Text(mend), table))
+    return Section(
+        "verdict",
+        "Verdict of the checks",
+        (*_made_up(view), Text(text, "refused"), Text(mend), table),
+    )
 
 
 def _limit(check: str, threshold: float) -> str:
     word = "at most" if check in ("R-hat", "divergences") else "at least"
     return f"{word} {number(threshold)}"
+
+
+def _made_up(view: View) -> list[Text]:
+    """Warn of simulated evidence before anything else is read."""
+    if not view.synthetic:
+        return []
+    text = "SYNTHETIC EVIDENCE. These trials were simulated; nothing here is about patients."
+    return [Text(text, "warning")]
