@@ -17,10 +17,14 @@ from nmda_bayes.estimands import (
     therapeutic_window,
 )
 from nmda_bayes.report.names import Named
+from nmda_bayes.report.words import listed
 
 #: Numbers kept for one curve of the page, at most: 48 doses of 60 cells with 1,000 draws. Curves
 #: and probabilities at print size do not show more draws than that.
 LARGEST = 3_000_000
+
+#: Places of one quantity that a sentence can name.
+PLACES = 6
 
 
 class View(Named):
@@ -36,6 +40,37 @@ class View(Named):
     def checks(self) -> Checks:
         """The checks of the fit."""
         return check(self.fit)
+
+    def told(self, verdict: str) -> list[str]:
+        """Name the quantities of which the data said one thing, and where, if not everywhere.
+
+        Parameters
+        ----------
+        verdict
+            A word of the identifiability table.
+
+        Returns
+        -------
+        list[str]
+            ``log_ed50 (ketamine and memantine)``, ``emax of pain intensity (12 of 48 places)``.
+        """
+        names = []
+        for variable, rows in self.checks.identifiability.groupby("variable", sort=False):
+            places = rows.loc[rows["verdict"] == verdict, "at"]
+            where = [", ".join(self._labels(str(at))) for at in places]
+            if 0 < len(places) < len(rows):
+                many = len(places) > PLACES
+                said = f"{len(places)} of {len(rows)} places" if many else listed(where)
+                names.append(f"{self.quantity(str(variable))} ({said})")
+            elif len(places):
+                names.append(self.quantity(str(variable)))
+        return names
+
+    def _labels(self, at: str) -> list[str]:
+        """Printed names of the coordinates of a scalar."""
+        name = {AGENT: self.agent, CONDITION: self.condition}
+        pairs = [part.partition("=") for part in at.split(", ")]
+        return [name.get(dim, str)(label or dim) for dim, _, label in pairs]
 
     def baseline(self, outcome: str) -> tuple[float, str]:
         """Find the risk from which an outcome's risks are counted.

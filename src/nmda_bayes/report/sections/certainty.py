@@ -174,14 +174,13 @@ def _push_and_infusion(arms: pd.DataFrame) -> list[str]:
 
 
 def _silent(view: View) -> Iterator[str]:
-    table = view.checks.identifiability
     for verdict, said in (
         (PRIOR_ONLY, "Prior only, the data being silent"),
         (NO_TRIAL, "Without a trial, from the other agents and the prior"),
     ):
-        names = dict.fromkeys(table.loc[table["verdict"] == verdict, "variable"])
+        names = view.told(verdict)
         if names:
-            yield f"{said}: {listed(map(view.quantity, names))}."
+            yield f"{said}: {listed(names)}."
 
 
 def _thin(view: View) -> Iterator[str]:

@@ -93,10 +93,9 @@ def prior_frame(view: View) -> pd.DataFrame:
 
 def _identifiability(view: View, gallery: Gallery) -> list[object]:
     found = view.checks.identifiability
-    by_verdict = found.groupby("verdict", sort=False)["variable"]
     said = [
-        f"{opened(str(verdict))}: {listed(map(view.quantity, dict.fromkeys(variables)))}"
-        for verdict, variables in by_verdict
+        f"{opened(verdict)}: {listed(view.told(verdict))}"
+        for verdict in map(str, dict.fromkeys(found["verdict"]))
     ]
     intro = (
         "Overlap of prior and posterior, per quantity: 1 where the data changed nothing, 0 where"

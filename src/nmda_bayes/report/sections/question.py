@@ -203,16 +203,15 @@ def _multiples(view: View) -> str:
 def _prior_sentences(view: View) -> list[str]:
     """Name the parameters about which the data said nothing."""
     table = view.checks.identifiability
-    alone = table[table["verdict"] == PRIOR_ONLY]
     names = [
-        view.quantity(variable)
-        for variable in dict.fromkeys(alone["variable"])
-        if not variable.endswith(("_location",)) and "_between_" not in variable
+        name
+        for name in view.told(PRIOR_ONLY)
+        if "_location" not in name and "_between_" not in name
     ]
     if names:
         return [
-            f"Prior only: the data said next to nothing about {listed(names)} (for some or all"
-            f" agents). What the page says of {'it' if len(names) == 1 else 'them'} is the prior."
+            f"Prior only: the data said next to nothing about {listed(names)}."
+            f" What the page says of {'it' if len(names) == 1 else 'them'} is the prior."
         ]
     if (table["verdict"] == INFORMED).all():
         return ["Every parameter was informed by the data."]
