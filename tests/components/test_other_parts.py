@@ -66,11 +66,25 @@ def test_contrasts_that_share_an_arm_share_its_variance():
         {
             "se": ("contrast", [3.0, 3.5, 4.0]),
             "comparator_se": ("contrast", [2.0, 2.0, np.nan]),
+            "arm_position": ("contrast", [1, 2, 4]),
             "comparator_position": ("contrast", [0, 0, 3]),
         }
     )
     expected = [[9.0, 4.0, 0.0], [4.0, 12.25, 0.0], [0.0, 0.0, 16.0]]
     assert_allclose(contrast_covariance(reported), expected)
+
+
+def test_a_chain_of_contrasts_shares_its_middle_arm_with_a_minus():
+    # Variances of the arms: placebo 4, low 5, high 7; low v placebo and high v low.
+    reported = xr.Dataset(
+        {
+            "se": ("contrast", np.sqrt([9.0, 12.0])),
+            "comparator_se": ("contrast", np.sqrt([4.0, 5.0])),
+            "arm_position": ("contrast", [1, 2]),
+            "comparator_position": ("contrast", [0, 1]),
+        }
+    )
+    assert_allclose(contrast_covariance(reported), [[9.0, -5.0], [-5.0, 12.0]])
 
 
 ARMS = pd.DataFrame(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -109,6 +110,25 @@ class TestNetwork:
         outcome = specs.outcome("normal_contrast", "linear")
         (fault,) = faults_when(lambda: build(frame, outcome), EvidenceError)
         assert "amant, mem" in fault.message
+
+    def test_contrasts_that_follow_from_each_other_are_refused(self):
+        """B v A, A v placebo and B v placebo: three contrasts of two differences."""
+        frame = pd.DataFrame(
+            {
+                "study": "A",
+                "agent": ["low", "high", "high"],
+                "comparator": ["placebo", "low", "placebo"],
+                "dose": [1.0, 2.0, 2.0],
+                "comparator_dose": [0.0, 1.0, 0.0],
+                "estimate": [-3.0, -2.0, -5.0],
+                "se": np.sqrt([9.0, 12.0, 11.0]),
+                "comparator_se": np.sqrt([4.0, 5.0, 4.0]),
+            }
+        )
+        outcome = specs.outcome("normal_contrast", "linear")
+        (fault,) = faults_when(lambda: build(frame, outcome), EvidenceError)
+        assert "one follows from the others" in fault.message
+        build(frame.iloc[:2], outcome)
 
     def test_contrasts_that_share_an_arm_need_its_standard_error(self):
         frame = specs.CONTRASTS.assign(comparator_se=None)

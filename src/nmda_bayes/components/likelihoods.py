@@ -117,8 +117,8 @@ def binomial(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
 def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     """Contrasts with known standard errors, correlated where they share an arm.
 
-    S[i, j] is the comparator arm's variance for two contrasts of one study against one arm
-    (Franchini et al. 2012); without a shared arm S is diagonal and the contrasts are independent.
+    S is `contrast_covariance` (Franchini et al. 2012); without a shared arm it is diagonal and the
+    contrasts are independent.
     """
     import pymc as pm
     import pymc.dims as pmd
@@ -148,21 +148,35 @@ def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
 
 
 def contrast_covariance(reported: xr.Dataset) -> np.ndarray:
-    """Sampling covariance of contrasts that may share a comparator arm.
+    """Sampling covariance of contrasts that may share an arm, on either side.
+
+    A contrast is the difference of two arms, so its variance is theirs added up: with the
+    comparator's own standard error both are known. Two contrasts then covary by the variance of
+    every arm that they share, with a minus where it is one's arm and the other's comparator.
 
     Parameters
     ----------
     reported
-        ``se``, ``comparator_se`` and ``comparator_position`` over contrasts.
+        ``se``, ``comparator_se``, ``arm_position`` and ``comparator_position`` over contrasts.
 
     Returns
     -------
     np.ndarray
-        Square matrix: se² on the diagonal, comparator_se² between contrasts against one arm.
+        Square matrix with se² on the diagonal.
     """
-    comparator = reported["comparator_position"].values
-    shared = np.nan_to_num(reported["comparator_se"].values) ** 2
-    same = comparator[:, None] == comparator[None, :]
-    covariance = np.where(same, np.sqrt(np.outer(shared, shared)), 0.0)
-    np.fill_diagonal(covariance, reported["se"].values ** 2)
-    return np.asarray(covariance)
+    whole = reported["se"].to_numpy() ** 2
+    comparator = np.nan_to_num(reported["comparator_se"].to_numpy()) ** 2
+    known = comparator > 0
+    sides = (
+        (1, reported["arm_position"].to_numpy(), np.where(known, whole - comparator, 0.0)),
+        (-1, reported["comparator_position"].to_numpy(), comparator),
+    )
+    covariance = np.zeros((len(whole), len(whole)))
+    for sign, place, variance in sides:
+        for other_sign, other_place, other_variance in sides:
+            same = place[:, None] == other_place[None, :]
+            # Two contrasts may print one arm's variance differently: the geometric mean of both.
+            shared = np.sqrt(np.outer(variance.clip(min=0), other_variance.clip(min=0)))
+            covariance += sign * other_sign * np.where(same, shared, 0.0)
+    np.fill_diagonal(covariance, whole)
+    return covariance

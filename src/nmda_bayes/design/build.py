@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.design.choose import Chosen, choose_arm_results, choose_contrasts
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
 from nmda_bayes.evidence import connected_parts, table
@@ -166,8 +166,10 @@ def _faults_of(
 
 
 def _shared_arm_faults(arms: pd.DataFrame, contrasts: pd.DataFrame, source: str) -> Iterator[Fault]:
-    """Ask for the variance that contrasts against one arm share: without it they count double."""
-    shared = contrasts.duplicated("comparator_position", keep=False)
+    """Ask for the variance that contrasts of one arm share: without it they count double."""
+    sides = ["arm_position", "comparator_position"]
+    uses = contrasts[sides].melt()["value"].value_counts()
+    shared = contrasts[sides].isin(uses.index[uses > 1]).any(axis=1)
     unknown = contrasts[shared & contrasts["comparator_se"].isna()]
     for position in unknown["comparator_position"].unique():
         arm = arms.iloc[position]
@@ -178,6 +180,24 @@ def _shared_arm_faults(arms: pd.DataFrame, contrasts: pd.DataFrame, source: str)
             file=source,
             column="comparator_se",
         )
+    if unknown.empty and shared.any():
+        yield from _circle_faults(arms, contrasts[shared], source)
+
+
+def _circle_faults(arms: pd.DataFrame, contrasts: pd.DataFrame, source: str) -> Iterator[Fault]:
+    """Refuse contrasts of a study that follow from its others, or whose errors contradict them."""
+    study = arms["study"].iloc[contrasts["arm_position"]].to_numpy()
+    for name in dict.fromkeys(study):
+        mine = contrasts[study == name]
+        spread = np.linalg.eigvalsh(contrast_covariance(xr.Dataset.from_dataframe(mine)))
+        if spread.min() <= 1e-9 * spread.max():
+            yield Fault(
+                f"the contrasts of study '{name}' cannot all hold: one follows from the others, or"
+                " a comparator's standard error is larger than its contrast's",
+                "Keep one contrast fewer than the study has arms, and check comparator_se.",
+                file=source,
+                column="comparator_se",
+            )
 
 
 def _as_tree(chosen: dict[str, Chosen], evidence: xr.DataTree) -> xr.DataTree:
