@@ -6,7 +6,6 @@ Nothing heavy is imported before a verb needs it, so that ``--help`` answers at 
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,9 +46,6 @@ Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the 
 
 def main() -> None:
     """Run the command line."""
-    # PyMC lists what it samples, ArviZ comments on power-scaling: the report says both better.
-    logging.getLogger("pymc.sampling.forward").setLevel(logging.WARNING)
-    logging.getLogger("arviz_stats").setLevel(logging.ERROR)
     app()
 
 
@@ -207,6 +203,9 @@ def _fit(spec: str, evidence: Path | None, out: Path, *, report: bool = False) -
             path = write_report(out / "report.html", result)
         typer.echo(f"report: {path}")
     typer.echo(f"fit: {out / 'fit.nc'}")
+    rows = result["design/left_out"].sizes["row"]
+    if rows:
+        typer.echo(f"{rows} rows of the evidence did not enter; show and the report say why.")
     if checks.passed:
         return DONE
     typer.echo("REFUSED: the diagnostics do not vouch for these draws:", err=True)

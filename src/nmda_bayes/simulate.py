@@ -17,6 +17,7 @@ import xarray as xr
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.design import OUTCOMES, build_design
 from nmda_bayes.dims import SAMPLE, scoped
+from nmda_bayes.logs import quietly
 from nmda_bayes.model import CHEAP, OFFSET, model_of
 from nmda_bayes.spec import AnalysisSpec
 
@@ -43,9 +44,9 @@ def simulate(
     """
     design = build_design(spec, evidence)
     seed = spec.sampling.seed if seed is None else seed
-    drawn = pm.sample_prior_predictive(
-        1, model=model_of(spec, design), random_seed=seed, compile_kwargs=CHEAP
-    )
+    model = model_of(spec, design)
+    with quietly("pymc.sampling.forward"):
+        drawn = pm.sample_prior_predictive(1, model=model, random_seed=seed, compile_kwargs=CHEAP)
     frames = []
     for outcome, part in spec.outcomes.items():
         name = scoped(outcome, "reported", alone=spec.alone)

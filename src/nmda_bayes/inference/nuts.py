@@ -13,6 +13,7 @@ from pymc.stats import compute_log_prior
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import evidence_map, table
+from nmda_bayes.logs import quietly
 from nmda_bayes.model import CHEAP, OFFSET, model_of
 from nmda_bayes.spec import AnalysisSpec
 
@@ -59,7 +60,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
     design = build_design(spec, evidence)
     model = model_of(spec, design)
     result = sample_posterior(model, spec, progress=progress)
-    with model:
+    with model, quietly("pymc.sampling.forward"):
         _add_predictions(result, spec)
     for name, group in design.children.items():
         result[f"design/{name}"] = group.copy()
