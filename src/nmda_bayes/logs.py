@@ -1,4 +1,4 @@
-"""Keep other packages' remarks where they belong: the page says what they would say, in its place."""
+"""Other packages' remarks, held back: the page says what they would say, in its place."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _agent_faults(
                 f"no arm has agent '{agent}'", nearest(agent, known), column=f"agents.{agent}"
             )
     known = sorted({*known, *spec.agents.values()})
-    # Trials of single arms have no reference and need not name one; a name that is written is meant.
+    # Trials of single arms need no reference; but a name that was written is meant.
     written = spec.reference != AnalysisSpec.model_fields["reference"].default
     if written and spec.reference not in known:
         yield Fault(

@@ -26,8 +26,8 @@ def load_evidence(source: str | Path | pd.DataFrame | None = None) -> xr.DataTre
     Parameters
     ----------
     source
-        None or ``"nmda"``: the shipped base. ``"cochrane_2025"``: the Cochrane review's own rows, each
-        analysis an outcome under its number. A folder: the same tables. A CSV file or a data
+        None or ``"nmda"``: the shipped base. ``"cochrane_2025"``: the Cochrane review's own rows,
+        each analysis an outcome under its number. A folder: the same tables. A CSV file or a data
         frame: a flat table, one row an arm (``study, agent, dose`` with ``events, n`` or
         ``mean, se`` or ``mean, sd, n``) or one row a contrast (``study, agent, comparator,
         estimate, se``). A frame is not changed.
