@@ -27,7 +27,13 @@ _URL = re.compile(r"url\(#([^)]*)\)")
 
 
 class Gallery:
-    """Numbers the figures of one page, so that no two share an id."""
+    """Numbers the figures of one page, so that no two share an id.
+
+    Parameters
+    ----------
+    watermark
+        A word to lay across every figure; none if empty.
+    """
 
     def __init__(self, watermark: str = "") -> None:
         self._numbers = count(1)

@@ -28,13 +28,7 @@ PLACES = 6
 
 
 class View(Named):
-    """A fit, and what the page says of it.
-
-    Parameters
-    ----------
-    fit
-        As `nmda_bayes.fit` gives it.
-    """
+    """A fit, and what the page says of it."""
 
     @cached_property
     def checks(self) -> Checks:
