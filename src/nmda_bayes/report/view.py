@@ -51,7 +51,7 @@ class View(Named):
         names = []
         for variable, rows in self.checks.identifiability.groupby("variable", sort=False):
             places = rows.loc[rows["verdict"] == verdict, "at"]
-            where = [", ".join(self._labels(str(at))) for at in places]
+            where = [" in ".join(self._labels(str(at))) for at in places]
             if 0 < len(places) < len(rows):
                 many = len(places) > PLACES
                 said = f"{len(places)} of {len(rows)} places" if many else listed(where)

@@ -14,10 +14,10 @@ from nmda_bayes.report.answers import (
     EVERY,
     added_risks,
     agent_contrasts,
-    doses_for_effects,
     effects_at_marks,
 )
 from nmda_bayes.report.blocks import Fold, Heading, Section, Table, Text, as_table, folded
+from nmda_bayes.report.doses import doses_for_effects
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.sections.published import side_by_side
 from nmda_bayes.report.view import View

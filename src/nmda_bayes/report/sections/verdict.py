@@ -34,7 +34,7 @@ def verdict(view: View, gallery: Gallery) -> Section:
         " and effective sample size after Vehtari et al. 2021, E-BFMI after Betancourt 2016.",
         {
             "check": ("check", None),
-            "value": ("worst value", number),
+            "value": ("worst value", lambda value: number(value, 4)),
             "limit": ("limit", None),
             "word": ("verdict", None),
             "where": ("where", None),
@@ -50,7 +50,7 @@ def verdict(view: View, gallery: Gallery) -> Section:
         blocks = (*_made_up(view), Text(text, "passed"), Fold("The checks of the gate", (table,)))
         return Section("verdict", "Verdict of the checks", blocks)
     reasons = listed(
-        f"{check} is {number(value)} (limit: {_limit(check, threshold)}) at {where}"
+        f"{check} is {number(value, 4)} (limit: {_limit(check, threshold)}) at {where}"
         for check, value, threshold, where in failed[
             ["check", "value", "threshold", "where"]
         ].itertuples(index=False, name=None)
