@@ -168,9 +168,8 @@ def simulate(
     from nmda_bayes.simulate import truth_table
 
     read, loaded = _read(spec, evidence)
-    _must_be_free(out)
-    table, truth, reading = draw(read, loaded, seed=seed)
-    out.mkdir(parents=True, exist_ok=True)
+    with _new_folder(out):
+        table, truth, reading = draw(read, loaded, seed=seed)
     table.to_csv(out / "evidence.csv", index=False)
     truth_table(truth).to_csv(out / "truth.csv", index=False)
     content = reading.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
@@ -181,19 +180,17 @@ def simulate(
 
 def _fit(spec: str, evidence: Path | None, out: Path, *, report: bool = False) -> int:
     read, loaded = _read(spec, evidence)
-    _must_be_free(out)
     from nmda_bayes.checks import check as check_fit
     from nmda_bayes.inference import fit as fit_spec
     from nmda_bayes.inference import write_fit
     from nmda_bayes.report import write_report
     from nmda_bayes.report.tables import summary_table
 
-    with _stage(f"compiling and sampling: {read.title}"):
+    with _new_folder(out), _stage(f"compiling and sampling: {read.title}"):
         result = fit_spec(read, loaded, progress=sys.stderr.isatty())
+    write_fit(result, out / "fit.nc")
     with _stage("checking"):
         checks = check_fit(result)
-    out.mkdir(parents=True, exist_ok=True)
-    write_fit(result, out / "fit.nc")
     summary_table(result).to_csv(out / "summary.csv", index=False)
     checks.diagnostics.to_csv(out / "diagnostics.csv", index=False)
     manifest = _manifest(spec, result, checks)
@@ -235,11 +232,24 @@ def _read(spec: str, evidence: Path | None) -> tuple[AnalysisSpec, xr.DataTree]:
     return read, load_evidence(named)
 
 
-def _must_be_free(out: Path) -> None:
-    """Refuse a folder that holds anything: nothing of the user's is written over."""
+@contextmanager
+def _new_folder(out: Path) -> Iterator[None]:
+    """Make the folder before the long work, and take it back if that comes to nothing.
+
+    A path that cannot be written is better told now than after the sampling; a folder that holds
+    anything is refused, for nothing of the user's is written over.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         mend = "Name a new folder; nothing was written over."
         raise InputError([Fault("exists and is not empty", mend, file=str(out))])
+    existed = out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            out.rmdir()
+        raise
 
 
 def _manifest(spec: str, result: xr.DataTree, checks: Any) -> dict[str, Any]:
