@@ -60,7 +60,7 @@ def plane_of_response(response: xr.DataArray, benefit: str | None, harm: str | N
         "x": f"benefit: {plain(good['label'].item(), 60)}, gain" + (f" ({unit})" if unit else ""),
         "y": f"added risk of {plain(bad['label'].item(), 60)}",
     }
-    return plane
+    return _printed(plane, response)
 
 
 def plane_of_window(window: xr.Dataset) -> xr.Dataset:
@@ -99,7 +99,7 @@ def plane_of_window(window: xr.Dataset) -> xr.Dataset:
     for name in ("trials_benefit", "trials_harm"):
         plane[name] = window[name].reset_coords(drop=True)
     plane["extrapolated"] = window["extrapolated"].reset_coords(drop=True)
-    return plane
+    return _printed(plane, window)
 
 
 def _intervals(gain: xr.DataArray, added: xr.DataArray) -> xr.Dataset:
@@ -112,3 +112,9 @@ def _intervals(gain: xr.DataArray, added: xr.DataArray) -> xr.Dataset:
             f"{axis}_upper": found["upper"],
         }
     return xr.Dataset(parts)
+
+
+def _printed(plane: xr.Dataset, source: xr.DataArray | xr.Dataset) -> xr.Dataset:
+    """Keep the printed names of agents and conditions where the source has them."""
+    names = [f"{dim}_label" for dim in (AGENT, CONDITION) if f"{dim}_label" in source.coords]
+    return plane.assign_coords({name: source[name].reset_coords(drop=True) for name in names})
