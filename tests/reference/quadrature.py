@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 
 def normal_normal(
@@ -48,4 +49,39 @@ def normal_normal(
         "tau_sd": tau_sd,
         "tau_q50": float(tau[np.searchsorted(np.cumsum(weight), 0.5)]),
         "new_trial_sd": new_sd,
+    }
+
+
+def binomial_normal(
+    events: np.ndarray, n: np.ndarray, location_sd: float, tau_prior: Any, *, points: int = 401
+) -> dict[str, float]:
+    """Single-arm trials on a grid: logit(rate[i]) ~ N(mu, tau^2), and the rate of a next trial.
+
+    Each trial's own logit is integrated by Gauss-Hermite quadrature (60 points), mu and tau are
+    summed over a grid. Halving both steps moved a quantile of tau by one step, 0.004, and nothing
+    else by more than 0.0004.
+    """
+    mu, tau = np.linspace(-3.0, 1.0, points), np.linspace(1e-4, 3.0, points)
+    node, share = np.polynomial.hermite_e.hermegauss(60)
+    share = share / share.sum()
+    theta = mu[:, None, None] + tau[None, :, None] * node
+    rate = 1 / (1 + np.exp(-theta))
+    log_weight = -0.5 * (mu[:, None] / location_sd) ** 2 + tau_prior.logpdf(tau)[None, :]
+    for r, of in zip(events, n, strict=True):
+        likelihood = -r * np.logaddexp(0, -theta) - (of - r) * np.logaddexp(0, theta)
+        log_weight = log_weight + logsumexp(likelihood, axis=-1, b=share)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    of_tau = weight.sum(0)
+    each = (weight[..., None] * share).ravel()
+    order = np.argsort(rate, axis=None)
+    middle = rate.ravel()[order][np.searchsorted(np.cumsum(each[order]), 0.5)]
+    rate_mean = float(each @ rate.ravel())
+    return {
+        "tau_mean": float(of_tau @ tau),
+        "tau_q2.5": float(tau[np.searchsorted(np.cumsum(of_tau), 0.025)]),
+        "tau_q97.5": float(tau[np.searchsorted(np.cumsum(of_tau), 0.975)]),
+        "rate_mean": rate_mean,
+        "rate_sd": float(np.sqrt(each @ rate.ravel() ** 2 - rate_mean**2)),
+        "rate_q50": float(middle),
     }

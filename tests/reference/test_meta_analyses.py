@@ -33,6 +33,7 @@ CRINS = (4.0, stats.halfnorm(scale=0.5))
         ("eight_schools", "eight_schools", "score", SCHOOLS),
         ("eight_schools", "eight_schools_rounded", "score", SCHOOLS),
         ("crins2014", "crins2014", "rejection", CRINS),
+        ("bcg", "bcg", "tuberculosis", CRINS),
     ],
 )
 def test_posterior_is_the_integral(
@@ -45,7 +46,9 @@ def test_posterior_is_the_integral(
         assert abs(found - exact[name]) <= 3 * error, (name, found, exact[name], error)
 
 
-@pytest.mark.parametrize(("evidence", "priors"), [("eight_schools", SCHOOLS), ("crins2014", CRINS)])
+@pytest.mark.parametrize(
+    ("evidence", "priors"), [("eight_schools", SCHOOLS), ("crins2014", CRINS), ("bcg", CRINS)]
+)
 def test_integral_is_what_bayesmeta_prints(evidence: str, priors: tuple[float, Any]):
     exact = by_quadrature(evidence, priors)
     pinned = json.loads((HERE / "pinned.json").read_text())[evidence]["numbers"]

@@ -8,11 +8,11 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.checks.diagnostics import diagnostics, gate
-from nmda_bayes.checks.identifiability import identifiability, parameters_of
+from nmda_bayes.checks.identifiability import PRIOR_ONLY, identifiability, parameters_of
 from nmda_bayes.checks.predictive import predictive_checks
 from nmda_bayes.checks.prior_sensitivity import prior_sensitivity
 
-__all__ = ["Checks", "check", "parameters_of"]
+__all__ = ["PRIOR_ONLY", "Checks", "check", "parameters_of"]
 
 
 @dataclass(frozen=True)
