@@ -15,6 +15,7 @@ from scipy import stats
 
 from nmda_bayes.checks import PRIOR_ONLY, check
 from nmda_bayes.inference import read_fit
+from tests.reference.monte_carlo import compare
 from tests.reference.quadrature import binomial_normal
 
 pytestmark = pytest.mark.reference
@@ -24,27 +25,20 @@ PINNED = json.loads((HERE / "pinned.json").read_text(encoding="utf-8"))
 Fitted = Callable[..., tuple[int, Path]]
 
 
-def near(found: float, printed: float, error: float) -> bool:
-    """Within three combined errors and half of the last digit printed.
-
-    The printed run had 4,000 draws (multinma's default), of which a heterogeneity SD keeps a few
-    hundred effective ones against our two thousand: its error is taken to be twice ours.
-    """
-    return abs(found - printed) <= 3 * np.hypot(error, 2 * error) + 0.005
-
-
-def test_smoking_network_agrees_with_multinma(fitted: Fitted):
+def test_smoking_network_agrees_with_jags(fitted: Fitted):
     code, folder = fitted("smoking", "smoking")
     assert code == 0
     summary = pd.read_csv(folder / "summary.csv", keep_default_na=False)
     posterior = read_fit(folder)["posterior"].to_dataset()
+    compared = []
     for row in PINNED["smoking"]["rows"]:
         variable, agent = row["variable"], row["agent"]
         draws = posterior[variable].sel(agent=agent) if agent else posterior[variable]
         mine = summary[(summary["variable"] == variable) & (summary["agent"] == agent)].iloc[0]
-        for statistic in row.keys() - {"variable", "agent"}:
-            error = error_of(draws, statistic)
-            assert near(mine[statistic], row[statistic], error), (variable, agent, statistic)
+        compared += compare(draws, mine, row)
+    frame = pd.DataFrame(compared)
+    assert len(frame) == 4 * 4
+    assert frame["ok"].all(), frame[~frame["ok"]].to_string()
 
 
 def test_trials_of_single_arms_predict_the_next_one(fitted: Fitted):
@@ -66,7 +60,8 @@ def test_trials_of_single_arms_predict_the_next_one(fitted: Fitted):
 
 def test_the_integral_over_single_arms_is_what_rbest_prints():
     exact, printed = single_arms(), PINNED["spondylitis"]
-    # RBesT samples; its means of 8,000 draws are good to 0.003 and its tails, looser, are not held.
+    # RBesT samples. An SD of 0.21 (tau) leaves a mean of 4,000 draws an error of 0.003 at least;
+    # its printed ends and SD are noisier still and are not held.
     for name in ("tau_mean", "rate_mean", "rate_q50"):
         assert abs(exact[name] - printed[name]) <= 0.003, (name, exact[name])
 
