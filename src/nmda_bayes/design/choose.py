@@ -14,7 +14,7 @@ from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
-from nmda_bayes.spec.schema import TimeSpec
+from nmda_bayes.spec.parts import TimeSpec
 
 ARM_COLUMNS = ["arm", "study", "agent", "condition", "route", "regimen", "exposure"]
 ROW_COLUMNS = [

@@ -1,0 +1,151 @@
+"""The parts of a spec: frozen, and with every prior written down.
+
+The catalogues name the choices here, so that a new part is at once a legal word of the spec and an
+entry of its JSON schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.errors import nearest
+from nmda_bayes.priors import FAMILIES
+
+
+def _known(catalogue: Mapping[str, Any], noun: str) -> AfterValidator:
+    """Ask that a word stands in a catalogue."""
+
+    def check(name: str) -> str:
+        if name not in catalogue:
+            raise PydanticCustomError(
+                "unknown_part",
+                "unknown {noun} '{name}'. {mend}",
+                {"noun": noun, "name": name, "mend": nearest(name, list(catalogue))},
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+def _listed(catalogue: Mapping[str, Any]) -> Any:
+    """Name a catalogue's words in the JSON schema, as they stand when the schema is asked for."""
+
+    def list_them(schema: dict[str, Any]) -> None:
+        schema["enum"] = list(catalogue)
+
+    return Field(json_schema_extra=list_them)
+
+
+CurveName = Annotated[str, _known(CURVES, "curve"), _listed(CURVES)]
+ExposureName = Annotated[str, _known(EXPOSURES, "exposure"), _listed(EXPOSURES)]
+FamilyName = Annotated[str, _known(FAMILIES, "distribution"), _listed(FAMILIES)]
+HeterogeneityName = Annotated[
+    str, _known(HETEROGENEITIES, "heterogeneity"), _listed(HETEROGENEITIES)
+]
+LikelihoodName = Annotated[str, _known(LIKELIHOODS, "likelihood"), _listed(LIKELIHOODS)]
+PoolingName = Annotated[str, _known(POOLINGS, "pooling"), _listed(POOLINGS)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _as_words(value: Any) -> Any:
+    """Take one word for a list of one, and numbers as they are written."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(str(v) if isinstance(v, int | float) else v for v in values)
+
+
+#: Outcome names prefix variables (``name::emax``) and name groups of the stored fit.
+OutcomeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
+
+
+class Frozen(BaseModel):
+    """A spec's part: nothing may be added to it or changed in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PriorSpec(Frozen):
+    """A prior, as pymc-extras writes it, and its reason."""
+
+    dist: FamilyName
+    # Strict: the rules read the file's own content, where "2" is a word and not a number.
+    kwargs: dict[str, Annotated[float, Field(strict=True)]]
+    why: str = ""
+
+
+class ParameterSpec(Frozen):
+    """How one parameter is shared, and the priors that this needs."""
+
+    pooling: PoolingName
+    priors: dict[str, PriorSpec]
+
+
+class TimeSpec(Frozen):
+    """Which of a study's time points enters: one for each outcome."""
+
+    rule: Literal["nearest_end_of_treatment", "earliest", "latest"]
+    at_most_hours: Annotated[float, Field(ge=0)] | None = None
+    undated: Literal["window_of_the_end", "leave_out"] = "leave_out"
+    why: str = ""
+
+
+class OutcomeSpec(Frozen):
+    """One outcome of the arms: what is read, how it is modelled, which way is better."""
+
+    measures: Words = ()
+    likelihood: LikelihoodName
+    curve: CurveName
+    heterogeneity: HeterogeneityName
+    exposure: ExposureName = "dose"
+    parameters: dict[str, ParameterSpec]
+    label: str = ""
+    unit: str = ""
+    better: Literal["lower", "higher", ""] = ""
+    scale: tuple[float, float] | None = None
+    time: TimeSpec | None = None
+    why: str = ""
+
+
+class CorrelationPrior(Frozen):
+    """The LKJ prior of a correlation between outcomes."""
+
+    dist: Literal["LKJCorr"]
+    kwargs: dict[Literal["eta"], Annotated[float, Field(gt=0)]]
+    why: str = ""
+
+
+class CorrelationsSpec(Frozen):
+    """What may be correlated between outcomes."""
+
+    heterogeneity: CorrelationPrior | None = None
+
+
+class WindowSpec(Frozen):
+    """The therapeutic window that the report asks for."""
+
+    benefit: str
+    harm: str
+    benefit_at_least: Annotated[float, Field(gt=0)]
+    risk_at_most: Probability
+    baseline_risk: Probability
+    why: str = ""
+
+
+class SamplingSpec(Frozen):
+    """How the posterior is computed."""
+
+    method: Literal["nuts"] = "nuts"
+    draws: Annotated[int, Field(ge=1)] = 1000
+    tune: Annotated[int, Field(ge=1)] = 1000
+    chains: Annotated[int, Field(ge=1)] = 4
+    seed: Annotated[int, Field(ge=0)]
+    target_accept: Probability = 0.95
