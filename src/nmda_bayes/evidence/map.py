@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
-from nmda_bayes.evidence.network import memberships
+from nmda_bayes.evidence.memberships import memberships
 from nmda_bayes.evidence.tree import table
 
 

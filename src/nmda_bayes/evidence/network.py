@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.errors import Fault
+from nmda_bayes.evidence.memberships import Nodes, memberships
 from nmda_bayes.evidence.tree import table
 
 
@@ -48,58 +49,11 @@ def connected_parts(memberships: Iterable[tuple[Hashable, Hashable]]) -> list[se
     return sorted(parts.values(), key=lambda part: (-len(part), min(map(str, part))))
 
 
-def memberships(
-    tree: xr.DataTree, measures: Sequence[str] | None = None, reference: str = "placebo"
-) -> pd.DataFrame:
-    """List which agents each study compares, by usable rows alone; dose 0 is the reference.
-
-    Parameters
-    ----------
-    tree
-        As `load_evidence` gives it.
-    measures
-        Outcomes to look at; None for all.
-    reference
-        The agent that an arm at dose 0 has, whatever it is called.
-
-    Returns
-    -------
-    pd.DataFrame
-        Columns study, outcome, agent, participants (the largest group seen, NaN if none was),
-        condition_group, line; one row a study, outcome and agent.
-    """
-    arms, results = table(tree, "arms"), table(tree, "results")
-    rows = results.merge(arms[["arm", "agent", "dose"]], on="arm")
-    rows = rows.rename(columns={"n": "participants"})
-    rows["agent"] = rows["agent"].mask(rows["dose"] == 0, reference)
-    # Arms of one agent at different doses are one node; arms that repeat people are not added up.
-    keys = ["study", "outcome", "agent"]
-    columns = [*keys, "participants", "line"]
-    usable = rows[rows["unusable"] == ""]
-    contrasts = table(tree, "contrasts")
-    contrasts = contrasts[contrasts["unusable"] == ""]
-    sides = [
-        contrasts.assign(
-            agent=contrasts[side].mask(contrasts[dose] == 0, reference),
-            participants=contrasts[size],
-        )[columns]
-        for side, dose, size in (
-            ("agent", "dose", "n_treat"),
-            ("comparator", "comparator_dose", "n_control"),
-        )
-    ]
-    every = pd.concat([usable[columns], *sides], ignore_index=True)
-    if measures is not None:
-        every = every[every["outcome"].isin([*measures])]
-    one = every.groupby(keys, as_index=False).agg(
-        participants=("participants", "max"), line=("line", "min")
-    )
-    studies = table(tree, "studies")[["study", "condition_group"]]
-    return one.merge(studies, on="study", how="left")
-
-
 def network(
-    tree: xr.DataTree, measures: Sequence[str] | None = None, reference: str = "placebo"
+    tree: xr.DataTree,
+    measures: Sequence[str] | None = None,
+    reference: str = "placebo",
+    by: Nodes = "agent",
 ) -> xr.Dataset:
     """Count who was compared with whom.
 
@@ -111,6 +65,9 @@ def network(
         Outcomes to look at; None for all.
     reference
         The agent that the others are measured against.
+    by
+        ``agent``: a node is an agent at any dose. ``dose``: a node is an agent at one dose by one
+        route, and doses of one agent are compared with each other.
 
     Returns
     -------
@@ -120,7 +77,7 @@ def network(
         ``edge_comparator``, ``edge_studies``, ``edge_participants``. Attributes ``reference``,
         ``n_parts``, and ``identified``: what these comparisons can tell, in words.
     """
-    seen = memberships(tree, measures, reference)
+    seen = memberships(tree, measures, reference, by)
     people = seen.groupby(["study", "agent"])["participants"].max().reset_index()
     parts = connected_parts(zip(people["study"], people["agent"], strict=True))
     parts.sort(key=lambda part: reference not in part)
