@@ -160,6 +160,37 @@ def standardised_mean_difference(arm: Means, comparator: Means, *, exact: bool) 
 
 
 @quiet
+def review_manager_smd(arm: Means, comparator: Means) -> Effect:
+    """Hedges' g as Cochrane's Review Manager prints it, J ≈ 1 - 3 / (4N - 9) with N = n₁ + n₂.
+
+    Variance::
+
+        N / (n₁ n₂) + g² / (2 (N - 3.94))
+
+    For making a review's numbers again to the digit; `standardised_mean_difference` is exact.
+
+    Parameters
+    ----------
+    arm, comparator
+        Each pair in its own units.
+
+    Returns
+    -------
+    Effect
+        In standard deviations.
+
+    References
+    ----------
+    Deeks JJ, Higgins JPT (2010), Statistical algorithms in Review Manager 5, section 4.
+    """
+    n, m = arm.n, comparator.n
+    whole = n + m
+    pooled = np.sqrt(((n - 1) * arm.sd**2 + (m - 1) * comparator.sd**2) / (whole - 2))
+    g = (1 - 3 / (4 * whole - 9)) * (arm.mean - comparator.mean) / pooled
+    return effect(g, whole / (n * m) + g**2 / (2 * (whole - 3.94)), "")
+
+
+@quiet
 def log_ratio_of_means(arm: Means, comparator: Means) -> Effect:
     """Log response ratio ROM = ln(mean₁ / mean₂), variance Σ sdᵢ² / (nᵢ meanᵢ²).
 
