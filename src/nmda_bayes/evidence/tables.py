@@ -41,7 +41,8 @@ STUDIES = Table(
         _text(
             "design",
             "how people were compared",
-            *("parallel", "crossover", "mixed", "single_arm", "dose_escalation", "not_found"),
+            *("parallel", "crossover", "mixed", "single_arm", "dose_escalation"),
+            *("observational", "animal", "not_found"),
         ),
         _text("design_note", "finer wording of the design"),
         _text("condition", "what the people had, in the trial's words"),
@@ -282,7 +283,7 @@ VOCABULARY = Table(
         _text(
             "kind",
             "what the word names",
-            *("agent", "route", "condition_group", "outcome"),
+            *("agent", "route", "condition_group", "outcome", "time_point", "analyte", "blinding"),
             needed=True,
         ),
         _text("term", "the word used in the tables", needed=True),
