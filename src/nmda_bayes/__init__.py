@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from nmda_bayes.inference import fit, read_fit, write_fit
     from nmda_bayes.intervals import interval
     from nmda_bayes.model import build_model
+    from nmda_bayes.regimens import Regimen, parse_regimen
     from nmda_bayes.report import write_report
     from nmda_bayes.simulate import simulate
     from nmda_bayes.spec import AnalysisSpec
@@ -75,6 +76,7 @@ _HOMES = {
     "inference": ("fit", "read_fit", "write_fit"),
     "intervals": ("interval",),
     "model": ("build_model",),
+    "regimens": ("Regimen", "parse_regimen"),
     "report": ("write_report",),
     "simulate": ("simulate",),
     "spec": ("AnalysisSpec",),
@@ -88,6 +90,7 @@ __all__ = [
     "Fault",
     "FitError",
     "InputError",
+    "Regimen",
     "SpecError",
     "build_model",
     "check",
@@ -100,6 +103,7 @@ __all__ = [
     "load_evidence",
     "network",
     "number_needed",
+    "parse_regimen",
     "plot_benefit_risk",
     "plot_dose_response",
     "plot_evidence_map",
