@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nmda_bayes.evidence.columns import Column, Table
-from nmda_bayes.evidence.tables import TABLES
+from nmda_bayes.evidence.tables import LEDGERS, TABLES
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
@@ -19,7 +19,7 @@ def schema(name: str) -> pa.DataFrameSchema:
     Parameters
     ----------
     name
-        Name of a table in `TABLES`.
+        Name of a table in `TABLES` or `LEDGERS`.
 
     Returns
     -------
@@ -29,7 +29,9 @@ def schema(name: str) -> pa.DataFrameSchema:
     # Imported here: it costs 0.35 s, which `nmda-bayes --help` should not pay.
     import pandera.pandas as pa
 
-    columns = {column.name: _pandera_column(pa, column) for column in TABLES[name].columns}
+    columns = {
+        column.name: _pandera_column(pa, column) for column in (TABLES | LEDGERS)[name].columns
+    }
     return pa.DataFrameSchema(columns, strict=False)
 
 
@@ -57,7 +59,7 @@ def dictionary() -> str:
     str
         Markdown: a heading and a table for each file.
     """
-    return "\n\n".join(_dictionary_of(table) for table in TABLES.values())
+    return "\n\n".join(_dictionary_of(table) for table in (TABLES | LEDGERS).values())
 
 
 def _dictionary_of(table: Table) -> str:

@@ -7,6 +7,12 @@ tables are made from it, and so is the data dictionary in ``data/README.md``.
 from __future__ import annotations
 
 from nmda_bayes.evidence.columns import Column, Table
+from nmda_bayes.evidence.side_tables import (
+    CONCENTRATIONS,
+    LEDGER,
+    PHARMACOKINETICS,
+    RISK_OF_BIAS,
+)
 
 
 def _text(name: str, doc: str, *choices: str, needed: bool = False) -> Column:
@@ -305,6 +311,12 @@ TABLES: dict[str, Table] = {
         REFERENCE_DOSES,
         PUBLISHED,
         COMPARISONS,
+        PHARMACOKINETICS,
+        CONCENTRATIONS,
+        RISK_OF_BIAS,
         VOCABULARY,
     )
 }
+
+#: Described like the rest, but no evidence: what became of each row of the extractions.
+LEDGERS: dict[str, Table] = {LEDGER.name: LEDGER}
