@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.evidence.dose_coverage import UNITS, dose_nodes, people_of_arms, placed
+from nmda_bayes.evidence.tested_doses import UNITS, dose_nodes, people_of_arms, placed
 from nmda_bayes.evidence.tree import table
 
 #: What a node of the network is.

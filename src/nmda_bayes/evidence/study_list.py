@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.evidence.dose_coverage import amount_text, people_of_arms, placed
+from nmda_bayes.evidence.tested_doses import amount_text, people_of_arms, placed
 from nmda_bayes.evidence.tree import table
 
-#: Judgements on bias, the gravest last.
-JUDGEMENTS = ("low", "unclear", "some_concerns", "high")
+#: Judgements on bias, in the order in which they are printed.
+JUDGEMENTS = ("low", "some_concerns", "high", "unclear")
 
 
 def study_table(tree: xr.DataTree) -> pd.DataFrame:
