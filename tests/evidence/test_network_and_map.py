@@ -135,12 +135,12 @@ def test_the_map_of_a_flat_table_holds_its_own_words():
 
 def test_the_summary_counts_and_says(base):
     text, counts = summarise(base)
-    assert "results 871" in text
+    assert "results 1014" in text
     assert "no_dispersion" in text
     assert "What is identified" in text
     rows = counts.set_index(["part", "item"])["count"]
     results = rows["results"]
-    assert results.sum() == 871
+    assert results.sum() == 1014
     assert results["usable"] == (table(base, "results")["unusable"] == "").sum()
     doses = rows["arms with a usable result, by dose"]
     assert (doses > 0).all()

@@ -174,6 +174,7 @@ def _results(rows: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
         arm=arm_label(rows["study"], rows["arm_id"]),
         line=rows[LINE],
         se_used=standard_errors_of(rows),
+        time_point=_time_point(rows),
     )
     results["hours_after_treatment"] = hours_after_treatment(results, arms)
     return results.assign(**_extra(rows, results))
@@ -187,7 +188,13 @@ def _contrasts(rows: pd.DataFrame) -> pd.DataFrame:
         rows["comparator_dose"].notna() | (rows["comparator"] != "placebo"), 0.0
     )
     contrasts = contrasts.assign(**rows.assign(comparator_dose=comparator_dose)[columns])
-    return contrasts.assign(arm="", comparator_arm="", **_extra(rows, contrasts))
+    contrasts = contrasts.assign(arm="", comparator_arm="", time_point=_time_point(rows))
+    return contrasts.assign(**_extra(rows, contrasts))
+
+
+def _time_point(rows: pd.DataFrame) -> pd.Series:
+    """Give the user's own word for the time: a flat table may use any."""
+    return rows["time_point"] if "time_point" in rows else rows["time_label"]
 
 
 def _extra(rows: pd.DataFrame, made: pd.DataFrame) -> dict[str, pd.Series]:

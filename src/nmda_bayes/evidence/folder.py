@@ -9,11 +9,13 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.errors import EvidenceError, Fault
+from nmda_bayes.evidence.blinding import blinding_levels
 from nmda_bayes.evidence.faults import few_of_a_kind, typed
 from nmda_bayes.evidence.folder_rules import SPOKEN, Frames, folder_faults
 from nmda_bayes.evidence.reading import LINE, read_sheet
 from nmda_bayes.evidence.shipped import shipped_folder
 from nmda_bayes.evidence.tables import TABLES
+from nmda_bayes.evidence.time_points import time_points
 from nmda_bayes.evidence.tree import (
     arm_label,
     contrasts_as_modelled,
@@ -97,6 +99,9 @@ def _in_our_words(frames: Frames) -> Frames:
 
 def _derive(frames: Frames) -> Frames:
     studies, arms = frames["studies"], frames["arms"]
+    studies = studies.assign(
+        blinding_level=blinding_levels(studies["blinding"], frames["vocabulary"])
+    )
     results, contrasts = frames["results"], frames["contrasts"]
     arms = course_totals(arms).assign(
         arm=arm_label(arms["study"], arms["arm_id"]),
@@ -108,6 +113,7 @@ def _derive(frames: Frames) -> Frames:
     results = results.assign(
         se_used=standard_errors(results),
         hours_after_treatment=hours_after_treatment(results, arms),
+        time_point=time_points(results["time_label"], frames["vocabulary"]),
     )
     condition = studies.set_index("study")["condition_group"]
     contrasts = contrasts_as_modelled(contrasts).assign(
@@ -117,6 +123,7 @@ def _derive(frames: Frames) -> Frames:
         dose=np.nan,
         comparator_dose=np.where(contrasts["comparator"] == "placebo", 0.0, np.nan),
         comparator_se=np.nan,
+        time_point=time_points(contrasts["time_label"], frames["vocabulary"]),
     )
     contrasts = contrasts.drop(columns=["arm_id", "comparator_arm_id"])
-    return {**frames, "arms": arms, "results": results, "contrasts": contrasts}
+    return {**frames, "studies": studies, "arms": arms, "results": results, "contrasts": contrasts}

@@ -23,6 +23,16 @@ SPOKEN = {
     "contrasts": {"agent": "agent", "comparator": "agent", "outcome": "outcome"},
     "reference_doses": {"agent": "agent", "route": "route"},
     "published": {"agent": "agent", "outcome": "outcome"},
+    "pharmacokinetics": {"agent": "agent", "analyte": "analyte"},
+    "concentrations": {"agent": "agent", "analyte": "analyte", "route": "route"},
+}
+
+#: Columns whose words stay as they were read, while a column derived from them speaks the
+#: vocabulary.
+QUOTED = {
+    "studies": {"blinding": "blinding"},
+    "results": {"time_label": "time_point"},
+    "contrasts": {"time_label": "time_point"},
 }
 
 Frames = dict[str, pd.DataFrame]
@@ -48,6 +58,7 @@ def folder_faults(frames: Frames, folder: Path) -> list[Fault]:
         *_reference_faults(frames),
         *_result_faults(frames["results"]),
         *_contrast_faults(frames["contrasts"]),
+        *_parameter_faults(frames["pharmacokinetics"]),
         *_source_faults(frames, folder),
     ]
 
@@ -92,7 +103,7 @@ def unresolved(source: str, keys: set[str]) -> list[str]:
 
 def _vocabulary_faults(frames: Frames) -> Iterator[Fault]:
     vocabulary = frames["vocabulary"]
-    for name, columns in SPOKEN.items():
+    for name, columns in (*SPOKEN.items(), *QUOTED.items()):
         frame = frames[name]
         for column, kind in columns.items():
             mine = vocabulary[vocabulary["kind"] == kind]
@@ -120,11 +131,11 @@ def _reference_faults(frames: Frames) -> Iterator[Fault]:
     if arms.empty or frames["studies"].empty:
         return  # unreadable, which is said already: every link would be lost
     known = {"study": set(frames["studies"]["study"]), "arm": set(_arm_keys(arms, "arm_id"))}
-    for name in ("arms", "results", "contrasts"):
+    for name in ("arms", "results", "contrasts", "risk_of_bias"):
         frame = frames[name]
         lost = ~frame["study"].isin(known["study"])
         yield from _lost(frame[lost], name, "study", sorted(known["study"]), "studies.csv")
-        if name == "arms":
+        if name in ("arms", "risk_of_bias"):
             continue
         for column in ("arm_id", "comparator_arm_id"):
             if column in frame:
@@ -200,6 +211,18 @@ def _contrast_faults(contrasts: pd.DataFrame) -> Iterator[Fault]:
         for line in contrasts.loc[broken, LINE]:
             mend = "Mend it, or say in `unusable` why the row is kept aside."
             yield Fault(message, mend, "contrasts.csv", int(line), column)
+
+
+def _parameter_faults(parameters: pd.DataFrame) -> Iterator[Fault]:
+    bare = (parameters["unusable"] == "") & parameters["value"].isna()
+    backwards = parameters["value_high"] < parameters["value_low"]
+    rules = [
+        ("value", bare, "no value", "Say in `unusable` why the row is kept aside."),
+        ("value_high", backwards, "the range ends below its beginning", "Turn it round."),
+    ]
+    for column, broken, message, mend in rules:
+        for line in parameters.loc[broken, LINE]:
+            yield Fault(message, mend, "pharmacokinetics.csv", int(line), column)
 
 
 def _source_faults(frames: Frames, folder: Path) -> Iterator[Fault]:
