@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from nmda_bayes.errors import nearest
 
@@ -52,6 +55,7 @@ FAMILIES: dict[str, Family] = {
     "HalfCauchy": Family(("beta",), "beta", positive=True),
     "Exponential": Family(("lam", "scale"), "lam scale", positive=True),
     "LogNormal": Family(("mu sigma",), "sigma", positive=True),
+    "LogStudentT": Family(("nu mu sigma",), "nu sigma", positive=True),
     "Gamma": Family(("alpha beta", "mu sigma"), "alpha beta mu sigma", positive=True),
     "InverseGamma": Family(("alpha beta", "mu sigma"), "alpha beta mu sigma", positive=True),
     "Weibull": Family(("alpha beta",), "alpha beta", positive=True),
@@ -117,6 +121,25 @@ def is_positive(dist: str, kwargs: Mapping[str, Any]) -> bool:
     return family is not None and (family.positive or kwargs.get("lower", -1) >= 0)
 
 
+def is_share(dist: str, kwargs: Mapping[str, Any]) -> bool:
+    """Say whether every draw of a prior lies between 0 and 1.
+
+    Parameters
+    ----------
+    dist
+        The family's name.
+    kwargs
+        Its arguments.
+
+    Returns
+    -------
+    bool
+        True where the support lies in the unit interval.
+    """
+    bounded = kwargs.get("lower", -1) >= 0 and kwargs.get("upper", 2) <= 1
+    return dist == "Beta" or bounded
+
+
 def prior_text(dist: str, kwargs: Mapping[str, Any]) -> str:
     """Write a prior as a reader would.
 
@@ -156,6 +179,68 @@ def random_variable(
     Any
         A `pymc.dims` variable.
     """
+    if dist == "LogStudentT":
+        return _log_student_t()(name, dims=dims or None, **kwargs)
     from pymc_extras.prior import Prior  # seconds to import, and only a graph needs it
 
     return Prior(dist, dims=dims or None, **kwargs).create_variable(name, xdist=True)
+
+
+@cache
+def _log_student_t() -> Any:
+    """Make the one family that PyMC lacks: exp of a Student-t, Rhodes's for heterogeneity.
+
+    As a transform of a t variable it would be two variables of the graph, and the report would
+    list both. The density is not derived from the graph: PyMC's own t, and the Jacobian.
+    """
+    import pymc as pm
+    import pymc.dims as pmd
+    import pytensor.tensor as pt
+    import pytensor.xtensor.random as ptxr
+    from pymc.dims.distributions.core import PositiveDimDistribution
+    from pymc.distributions.distribution import SymbolicRandomVariable, _support_point
+    from pymc.distributions.shape_utils import rv_size_is_none
+    from pymc.logprob.abstract import _logprob
+    from pytensor.tensor.random.utils import normalize_size_param
+
+    class LogStudentTRV(SymbolicRandomVariable):  # type: ignore[misc]
+        name = "logstudentt"
+        extended_signature = "[rng],[size],(),(),()->[rng],()"
+        _print_name = ("LogStudentT", "\\operatorname{LogStudentT}")
+
+        @classmethod
+        def rv_op(cls, nu: Any, mu: Any, sigma: Any, *, size: Any = None, rng: Any = None) -> Any:
+            nu, mu, sigma = map(pt.as_tensor, (nu, mu, sigma))
+            rng = pt.random.shared_rng(seed=None) if rng is None else rng
+            size = normalize_size_param(size)
+            following, t = pt.random.t(nu, mu, sigma, size=size, rng=rng, return_next_rng=True)
+            made = cls(inputs=[rng, size, nu, mu, sigma], outputs=[following, pt.exp(t)])
+            return made(rng, size, nu, mu, sigma)
+
+    def density(
+        op: Any, values: Any, rng: Any, size: Any, nu: Any, mu: Any, sigma: Any, **_: Any
+    ) -> Any:
+        (value,) = values
+        log_value = pt.log(value)
+        inside = pm.logp(pm.StudentT.dist(nu=nu, mu=mu, sigma=sigma), log_value) - log_value
+        return pt.switch(value > 0, inside, -np.inf)
+
+    def middle(op: Any, variable: Any, rng: Any, size: Any, nu: Any, mu: Any, sigma: Any) -> Any:
+        point = pt.broadcast_arrays(pt.exp(mu), nu, sigma)[0]
+        return point if rv_size_is_none(size) else pt.full(size, point)
+
+    _logprob.register(LogStudentTRV)(density)
+    _support_point.register(LogStudentTRV)(middle)
+
+    class LogStudentT(PositiveDimDistribution):  # type: ignore[misc]
+        @classmethod
+        def dist(cls, nu: Any, mu: Any, sigma: Any, **kwargs: Any) -> Any:
+            return super().dist([nu, mu, sigma], **kwargs)
+
+        @classmethod
+        def xrv_op(cls, nu: Any, mu: Any, sigma: Any, **kwargs: Any) -> Any:
+            nu, mu, sigma = map(pmd.as_xtensor, (nu, mu, sigma))
+            core = LogStudentTRV.rv_op(nu.values, mu.values, sigma.values).owner.op
+            return ptxr.as_xrv(core)(nu, mu, sigma, **kwargs)
+
+    return LogStudentT

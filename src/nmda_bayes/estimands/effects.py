@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW
@@ -94,7 +93,7 @@ def _expected(fit: xr.DataTree, outcome: str) -> xr.DataArray:
     """The curve at each arm's exposure, without the arm's own effect."""
     spec, design = spec_of(fit), design_of(fit, outcome)
     posterior = fit["posterior"].to_dataset()
-    curve = CURVES[spec.outcomes[outcome].curve]
+    curve = spec.outcomes[outcome].shape
     exposure = design["exposure"].drop_vars(ARM)
     at = {}
     for dim, column in ((AGENT, "agent"), (CONDITION, "condition")):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.estimands.reading import (
@@ -44,7 +43,7 @@ def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.Da
         Dims agent, condition, dose, chain, draw; 0 at dose 0.
     """
     spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
-    curve = CURVES[spec.outcomes[outcome].curve]
+    curve = spec.outcomes[outcome].shape
     theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
     grid = _grid(fit, dose)
     labels = fit["design/labels"].to_dataset()

@@ -23,7 +23,6 @@ import xarray as xr
 from pytensor.compile.mode import Mode
 
 from nmda_bayes.components.correlations import lkj_root
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
@@ -123,7 +122,7 @@ def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
     """Add one outcome's three lines to the model on the stack."""
     model = pm.modelcontext(None)
     part, reported = outcome.spec, outcome.reported
-    curve, likelihood = CURVES[part.curve], LIKELIHOODS[part.likelihood]
+    curve, likelihood = part.shape, LIKELIHOODS[part.likelihood]
     studies = np.array(list(dict.fromkeys(reported["study"].to_numpy())), dtype=object)
     model.add_coords({outcome.arm: list(reported[ARM].to_numpy()), outcome.study: list(studies)})
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import xarray as xr
 from markupsafe import Markup, escape
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS, Pooling
@@ -121,7 +120,7 @@ def equations(fit: xr.DataTree) -> list[Block]:
 def _outcome_lines(
     fit: xr.DataTree, spec: AnalysisSpec, name: str, part: OutcomeSpec
 ) -> Iterator[Line]:
-    curve, likelihood = CURVES[part.curve], LIKELIHOODS[part.likelihood]
+    curve, likelihood = part.shape, LIKELIHOODS[part.likelihood]
     heterogeneity = HETEROGENEITIES[part.heterogeneity]
     design = design_of(fit, name)
     arms = count(design.sizes["arm"], "arm")
@@ -137,7 +136,7 @@ def _outcome_lines(
     if heterogeneity.formula is not None:
         terms.append("delta[arm]")
     yield _line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood.contrasts))
-    yield _line(f"f(x) = {curve.text}", note="for x > 0; f(0) = 0")
+    yield _line(f"f(x) = {curve.text}", note="; ".join(filter(None, ("for x > 0; f(0) = 0", curve.symbols))))
     if heterogeneity.formula is not None:
         yield _line(f"delta ~ {heterogeneity.text}")
     z_used = False

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import xarray as xr
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, SEPARATOR
 from nmda_bayes.estimands import design_of, spec_of, tested
@@ -246,7 +245,7 @@ class Named:
         bool
             False for a constant curve.
         """
-        return CURVES[self.outcomes[outcome].curve].needs_dose
+        return self.outcomes[outcome].shape.needs_dose
 
     def has_contrasts(self, outcome: str) -> bool:
         """Say whether an outcome's rows are contrasts.
@@ -279,7 +278,7 @@ class Named:
             False where the model gives every label of the dim one curve.
         """
         posterior = self.fit["posterior"].to_dataset()
-        parameters = CURVES[self.outcomes[outcome].curve].parameters
+        parameters = self.outcomes[outcome].shape.parameters
         return any(dim in posterior[self.variable(outcome, p)].dims for p in parameters)
 
     @property

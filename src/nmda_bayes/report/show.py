@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
@@ -46,6 +45,7 @@ def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
     for name, outcome in spec.outcomes.items():
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
         lines += [*_model_lines(name, outcome), "", *_seen_lines(reported), ""]
+        lines += [*_advice_lines(outcome, reported), ""]
     lines += [*_left_out_lines(design[LEFT_OUT].to_dataset()), ""]
     model = model_of(spec, design)
     lines += ["The graph", "---------", model.str_repr(), ""]
@@ -61,7 +61,9 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     baseline = "" if likelihood.contrasts else "baseline[study] + "
     yield f"  {likelihood.text}"
     yield f"  eta[arm] = {baseline}f(x[arm]) + delta[arm]"
-    yield f"  f(x) = {CURVES[outcome.curve].text} for x > 0, else 0"
+    yield f"  f(x) = {outcome.shape.text} for x > 0, else 0"
+    if outcome.shape.symbols:
+        yield f"    {outcome.shape.symbols}"
     yield f"  delta = {HETEROGENEITIES[outcome.heterogeneity].text}"
     yield f"  x = {EXPOSURES[outcome.exposure].axis}"
     for parameter, part in outcome.parameters.items():
@@ -82,6 +84,19 @@ def _seen_lines(reported: xr.Dataset) -> Iterator[str]:
         count = mine["study"].nunique()
         plural = "study" if count == 1 else "studies"
         yield f"    {agent}: {count} {plural}, exposure {low:g} to {high:g}, in {where}"
+
+
+def _advice_lines(outcome: OutcomeSpec, reported: xr.Dataset) -> Iterator[str]:
+    """Hold the curve's options and the usual priors against the doses that were tried."""
+    exposure = reported["exposure"].to_numpy()
+    doses = sorted({float(dose) for dose in exposure[exposure > 0]})
+    if not doses or not outcome.shape.needs_dose:
+        return
+    for note in outcome.shape.notes(doses):
+        yield f"  Note: {note}."
+    yield "  Advice on the curve's priors from these doses (compare; nothing is filled in):"
+    for parameter, advice in outcome.shape.advice(doses).items():
+        yield f"    {parameter} ~ {advice}" if advice.prior else f"    {parameter}: {advice}"
 
 
 def _left_out_lines(left_out: xr.Dataset) -> Iterator[str]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.curves import CURVES, Curve
+from nmda_bayes.components.curves.options import OPTIONS
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.errors import nearest
+from nmda_bayes.prior_library import library_faults
 from nmda_bayes.priors import FAMILIES
+from nmda_bayes.spec.shorthand import NAMES, with_library
 
 
 def _known(catalogue: Mapping[str, Any], noun: str) -> AfterValidator:
@@ -53,6 +56,12 @@ HeterogeneityName = Annotated[
 ]
 LikelihoodName = Annotated[str, _known(LIKELIHOODS, "likelihood"), _listed(LIKELIHOODS)]
 PoolingName = Annotated[str, _known(POOLINGS, "pooling"), _listed(POOLINGS)]
+_Number = Annotated[float, Field(strict=True)]
+#: Knots, powers and the like: what a curve asks for that is known beforehand and has no prior.
+CurveOptions = Annotated[
+    dict[str, _Number | tuple[_Number, ...]],
+    Field(json_schema_extra={"propertyNames": {"enum": list(OPTIONS)}}),
+]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -80,6 +89,21 @@ class PriorSpec(Frozen):
     # Strict: the rules read the file's own content, where "2" is a word and not a number.
     kwargs: dict[str, Annotated[float, Field(strict=True)]]
     why: str = ""
+    # A published prior by name: dist and kwargs are then filled in, and why says its source.
+    library: str = ""
+    outcome: str = ""
+    comparison: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_up(cls, prior: Any) -> Any:
+        found = with_library(prior)
+        if isinstance(found, Mapping) and "library" in found and "dist" not in found:
+            words = [str(found.get(name, "")) for name in NAMES]
+            faults = list(library_faults(*words))
+            text = "; ".join(f"{f.message}. {f.mend}" for f in faults)
+            raise PydanticCustomError("library", "{text}", {"text": text or "no such prior"})
+        return found
 
 
 class ParameterSpec(Frozen):
@@ -104,6 +128,7 @@ class OutcomeSpec(Frozen):
     measures: Words = ()
     likelihood: LikelihoodName
     curve: CurveName
+    curve_options: CurveOptions = {}
     heterogeneity: HeterogeneityName
     exposure: ExposureName = "dose"
     parameters: dict[str, ParameterSpec]
@@ -113,6 +138,11 @@ class OutcomeSpec(Frozen):
     scale: tuple[float, float] | None = None
     time: TimeSpec | None = None
     why: str = ""
+
+    @property
+    def shape(self) -> Curve:
+        """The outcome's curve, its options filled in."""
+        return CURVES[self.curve].given(self.curve_options)
 
 
 class CorrelationPrior(Frozen):

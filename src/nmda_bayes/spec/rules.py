@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nmda_bayes.components.curves import CURVES, LOG
+from nmda_bayes.components.curves import LOG
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.priors import EXAMPLE, is_positive, prior_faults
+from nmda_bayes.spec.part_rules import curve_faults, curve_of, library_prior_faults
 
 BASELINE = "baseline"
 HETEROGENEITY_SD = "heterogeneity_sd"
@@ -39,7 +40,7 @@ def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
     tuple[str, ...] or None
         The names, or None where a part is not known (which pydantic reports).
     """
-    curve = CURVES.get(str(outcome.get("curve")))
+    curve = curve_of(outcome)
     heterogeneity = HETEROGENEITIES.get(str(outcome.get("heterogeneity")))
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
     if curve is None or heterogeneity is None or likelihood is None:
@@ -80,6 +81,8 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     outcomes = _mapping(content.get("outcomes"))
     for name, outcome in outcomes.items():
         yield from _outcome_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from curve_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from library_prior_faults(f"outcomes.{name}", _mapping(outcome))
     yield from _correlation_faults(content, outcomes)
     window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
     for side in ("benefit", "harm"):
@@ -131,6 +134,8 @@ def _correlation_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any])
 def _outcome_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
     needed = needed_parameters(outcome)
     given = _mapping(outcome.get("parameters"))
+    curve = curve_of(outcome)
+    advice = curve.advice() if curve is not None else {}
     if needed is not None:
         either = {natural(name): name for name in needed}
         for name in needed:
@@ -139,7 +144,8 @@ def _outcome_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
                 yield Fault(
                     f"parameter '{name}' has no prior",
                     f"Write [{key}.parameters.{name}] with a pooling and its priors, for instance"
-                    f' pooling = "common" and priors.location = {EXAMPLE}; none is supplied.',
+                    f' pooling = "common" and priors.location = {EXAMPLE}; none is supplied.'
+                    + (f" Advice: {advice[name].why}." if name in advice else ""),
                     column=f"{key}.parameters.{name}",
                 )
             elif len(both) == 2 and name != natural(name):

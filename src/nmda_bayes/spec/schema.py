@@ -23,6 +23,7 @@ from nmda_bayes.spec.parts import (
     Words,
 )
 from nmda_bayes.spec.rules import spec_faults
+from nmda_bayes.spec.shorthand import written_out
 
 
 class AnalysisSpec(Frozen):
@@ -45,6 +46,11 @@ class AnalysisSpec(Frozen):
     def alone(self) -> bool:
         """True where there is a single outcome, whose variables need no prefix."""
         return len(self.outcomes) == 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out(cls, content: Any) -> Any:
+        return written_out(content)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> AnalysisSpec:
@@ -112,7 +118,7 @@ class AnalysisSpec(Frozen):
             spec = cls.model_validate(content)
         except ValidationError as error:
             located = (_fault(cls, e) for e in error.errors() if e["type"] != "rules")
-            faults = [*located, *spec_faults(content)]
+            faults = [*located, *spec_faults(written_out(content))]
             raise SpecError(replace(fault, file=file) for fault in faults) from None
         return spec
 

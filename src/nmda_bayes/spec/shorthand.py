@@ -1,0 +1,95 @@
+"""What a spec may write short: published priors by name, and one entry for a curve's list.
+
+Both are written out before anything is checked, so that the rules, the graph, the report and the
+stored spec see priors with their numbers and parameters one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nmda_bayes.components.curves import CURVES
+from nmda_bayes.prior_library import library_faults, prior_library
+
+NAMES = ("library", "outcome", "comparison")
+
+
+def written_out(content: Any) -> Any:
+    """Write out every shorthand of a spec.
+
+    Parameters
+    ----------
+    content
+        A spec as plain content; what is not understood is left for the checks to name.
+
+    Returns
+    -------
+    Any
+        The same content, longer.
+    """
+    if not isinstance(content, Mapping):
+        return content
+    content = _resolved(content)
+    outcomes = content.get("outcomes")
+    if not isinstance(outcomes, Mapping):
+        return content
+    return {**content, "outcomes": {name: _numbered(one) for name, one in outcomes.items()}}
+
+
+def with_library(prior: Any) -> Any:
+    """Fill in the numbers of a prior that names a library.
+
+    Parameters
+    ----------
+    prior
+        A prior as a spec writes it.
+
+    Returns
+    -------
+    Any
+        With ``dist`` and ``kwargs``, and the citation in ``why``; as it was where it names no
+        library, a name is unknown, or its numbers are written already.
+    """
+    if not isinstance(prior, Mapping) or "dist" in prior or "kwargs" in prior:
+        return prior
+    library, outcome, comparison = (prior.get(name, "") for name in NAMES)
+    if not all(isinstance(word, str) for word in (library, outcome, comparison)) or not library:
+        return prior
+    if any(library_faults(library, outcome, comparison)):
+        return prior
+    found = prior_library(library, outcome=outcome, comparison=comparison)
+    own = prior.get("why", "")
+    why = f"{own} {found['why']}" if isinstance(own, str) and own else found["why"]
+    return {**prior, **found, "why": why}
+
+
+def _resolved(content: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        key: _resolved(value) if isinstance(value, Mapping) else value
+        for key, value in content.items()
+    }
+    return dict(with_library(found)) if "library" in found else found
+
+
+def _numbered(outcome: Any) -> Any:
+    """Give every member of a curve's list the entry that stands under the list's own name."""
+    if not isinstance(outcome, Mapping):
+        return outcome
+    curve = CURVES.get(str(outcome.get("curve")))
+    options, given = outcome.get("curve_options", {}), outcome.get("parameters")
+    if curve is None or not curve.numbered or not isinstance(given, Mapping):
+        return outcome
+    if not isinstance(options, Mapping) or any(curve.option_faults(options)):
+        return outcome
+    members = [
+        name.removeprefix(curve.numbered)
+        for name in curve.given(options).parameters
+        if name.startswith(f"{curve.numbered}_")
+    ]
+    parameters = dict(given)
+    for short in {curve.numbered, curve.numbered.removeprefix("log_")}:
+        if short in parameters:
+            entry = parameters.pop(short)
+            parameters = {short + number: entry for number in members} | parameters
+    return {**outcome, "parameters": parameters}
