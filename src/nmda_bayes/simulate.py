@@ -14,9 +14,9 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 
-from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.design import OUTCOMES, build_design
-from nmda_bayes.dims import SAMPLE, scoped
+from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, OUTCOMES, Form, build_design, forms_of
+from nmda_bayes.dims import SAMPLE
 from nmda_bayes.logs import quietly
 from nmda_bayes.model import CHEAP, OFFSET, model_of
 from nmda_bayes.spec import AnalysisSpec
@@ -49,10 +49,10 @@ def simulate(
         drawn = pm.sample_prior_predictive(1, model=model, random_seed=seed, compile_kwargs=CHEAP)
     frames = []
     for outcome, part in spec.outcomes.items():
-        name = scoped(outcome, "reported", alone=spec.alone)
-        values = drawn["prior_predictive"][name].isel(dict.fromkeys(SAMPLE, 0)).to_numpy()
         reported = design[f"{OUTCOMES}/{outcome}"].to_dataset()
-        frames.append(_flat(outcome, part.likelihood, reported, values))
+        for form in forms_of(spec, reported, outcome):
+            one = drawn["prior_predictive"][form.variable].isel(dict.fromkeys(SAMPLE, 0))
+            frames.append(_flat(outcome, LIKELIHOODS[part.likelihood], form, one.to_numpy()))
     truth = drawn["prior"].to_dataset().isel(dict.fromkeys(SAMPLE, 0), drop=True)
     truth = truth.drop_vars([n for n in truth.data_vars if str(n).endswith(OFFSET)])
     return pd.concat(frames, ignore_index=True), truth, _reading_back(spec)
@@ -82,10 +82,10 @@ def truth_table(truth: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variable", "at", "value"])
 
 
-def _flat(outcome: str, likelihood: str, reported: xr.Dataset, values: Any) -> pd.DataFrame:
-    """One outcome's rows in the columns of a flat table."""
-    part = LIKELIHOODS[likelihood]
-    if part.contrasts:
+def _flat(outcome: str, likelihood: Likelihood, form: Form, values: Any) -> pd.DataFrame:
+    """Rows of one form in the columns of a flat table."""
+    reported = form.design
+    if form.report == AS_CONTRAST:
         here, there = (
             reported["arm_position"].to_numpy(),
             reported["comparator_position"].to_numpy(),
@@ -98,26 +98,27 @@ def _flat(outcome: str, likelihood: str, reported: xr.Dataset, values: Any) -> p
             "comparator": reported["agent"].to_numpy()[there],
             "comparator_dose": reported["exposure"].to_numpy()[there],
             "estimate": values,
-            "se": reported["se"].to_numpy(),
+            "se": reported["estimate_se"].to_numpy(),
             "comparator_se": reported["comparator_se"].to_numpy(),
         }
-    else:
-        observed, known = part.columns
-        columns = {
-            "study": reported["study"].to_numpy(),
-            "arm": [
-                str(arm).removeprefix(f"{study}: ")
-                for arm, study in zip(
-                    reported["arm"].to_numpy(), reported["study"].to_numpy(), strict=True
-                )
-            ],
-            "agent": reported["agent"].to_numpy(),
-            "dose": reported["exposure"].to_numpy(),
-            "condition": reported["condition"].to_numpy(),
-            observed: values,
-            known: reported[known].to_numpy(),
-        }
-    return pd.DataFrame(columns).assign(outcome=outcome, synthetic=1)
+        return pd.DataFrame(columns).assign(outcome=outcome, synthetic=1)
+    responders = form.report == AS_RESPONDERS
+    observed, known = ("events", "n") if responders else likelihood.columns
+    studies = reported["study"].to_numpy()
+    labels = zip(reported["arm"].to_numpy(), studies, strict=True)
+    crossover = reported["same_people"].to_numpy().astype(float) == 1
+    columns = {
+        "study": studies,
+        "arm": [str(arm).removeprefix(f"{study}: ") for arm, study in labels],
+        "agent": reported["agent"].to_numpy(),
+        "dose": reported["exposure"].to_numpy(),
+        "condition": reported["condition"].to_numpy(),
+        "design": np.where(crossover, "crossover", "parallel"),
+        observed: values,
+        known: reported[known].to_numpy(),
+        "outcome": reported["measure"].to_numpy() if responders else outcome,
+    }
+    return pd.DataFrame(columns).assign(synthetic=1)
 
 
 def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
@@ -129,4 +130,6 @@ def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
         outcome |= {"measures": [name], "exposure": "dose"}
         for key in ("scale", "time"):
             outcome.pop(key, None)
+        if outcome.get("contrasts"):
+            outcome["contrasts"] |= {"measures": [name], "effects": ["unnamed"]}
     return AnalysisSpec.from_dict(content)

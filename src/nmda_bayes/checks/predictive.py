@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.design import AS_RESPONDERS, forms_of
 from nmda_bayes.dims import SAMPLE
 from nmda_bayes.estimands import design_of, spec_of
-from nmda_bayes.estimands.reading import variable
 
 Statistic = Callable[[np.ndarray, xr.Dataset], np.ndarray]
 
@@ -28,6 +27,8 @@ COUNTS: Mapping[str, Statistic] = {
     "arms without an event": lambda y, design: (y == 0).sum(-1),
     "SD of the proportions": lambda y, design: (y / design["n"].to_numpy()).std(-1),
 }
+#: Said after a statistic of rows that are not the outcome's own form.
+BESIDE = {AS_RESPONDERS: ", responders"}
 
 
 def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
@@ -47,17 +48,19 @@ def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
     """
     spec = spec_of(fit)
     rows = []
-    for outcome, part in spec.outcomes.items():
-        name, design = variable(spec, outcome, "reported"), design_of(fit, outcome)
-        counts = "events" in LIKELIHOODS[part.likelihood].columns
-        observed = fit["observed_data"].to_dataset()[name].to_numpy().astype(float)
-        for label, statistic in (COUNTS if counts else CONTINUOUS).items():
-            value = float(statistic(observed, design))
-            shares = [
-                _share(statistic(_rows_last(fit[group].to_dataset()[name]), design), value)
-                for group in ("prior_predictive", "posterior_predictive")
-            ]
-            rows.append((outcome, label, value, *shares))
+    for outcome in spec.outcomes:
+        for form in forms_of(spec, design_of(fit, outcome), outcome):
+            observed = fit["observed_data"].to_dataset()[form.variable].to_numpy().astype(float)
+            for label, statistic in (COUNTS if form.counts else CONTINUOUS).items():
+                value = float(statistic(observed, form.design))
+                shares = [
+                    _share(
+                        statistic(_rows_last(fit[group].to_dataset()[form.variable]), form.design),
+                        value,
+                    )
+                    for group in ("prior_predictive", "posterior_predictive")
+                ]
+                rows.append((outcome, label + BESIDE.get(form.report, ""), value, *shares))
     return pd.DataFrame(
         rows, columns=["outcome", "statistic", "observed", "prior_p", "posterior_p"]
     )

@@ -8,6 +8,7 @@ To add a likelihood, write its function under one `@likelihood` line.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,21 +38,30 @@ class Likelihood:
         stack. ``reported`` holds the columns; ``dims`` names the observed variable's dims.
     text
         The sampling statement as a reader would write it.
+    effects
+        The measures of a printed contrast that are differences of this linear predictor;
+        ``unnamed`` is a contrast whose table does not say. Empty for a likelihood of contrasts.
     """
 
     name: str
     columns: tuple[str, ...]
     link: str
     contrasts: bool
-    observe: Callable[[str, Any, xr.Dataset, str], Any]
+    observe: Callable[..., Any]
     text: str
+    effects: tuple[str, ...] = ()
+
+    @property
+    def splits_error(self) -> bool:
+        """Whether rows may share a part of their errors, as a crossover trial's means do."""
+        return "se" in inspect.signature(self.observe).parameters
 
 
 LIKELIHOODS: dict[str, Likelihood] = {}
 
 
 def likelihood(
-    text: str, *, columns: str, link: str, contrasts: bool = False
+    text: str, *, columns: str, link: str, contrasts: bool = False, effects: str = ""
 ) -> Callable[[Callable[..., Any]], Likelihood]:
     """Enter a sampling model in the catalogue under its function's name.
 
@@ -65,6 +75,8 @@ def likelihood(
         ``identity`` or ``logit``.
     contrasts
         True where a row is a contrast of two arms.
+    effects
+        The measures of contrasts on the scale of the linear predictor, separated by spaces.
 
     Returns
     -------
@@ -73,27 +85,40 @@ def likelihood(
     """
 
     def enter(observe: Callable[..., Any]) -> Likelihood:
-        made = Likelihood(observe.__name__, tuple(columns.split()), link, contrasts, observe, text)
+        made = Likelihood(
+            observe.__name__,
+            tuple(columns.split()),
+            link,
+            contrasts,
+            observe,
+            text,
+            tuple(effects.split()),
+        )
         LIKELIHOODS[made.name] = made
         return made
 
     return enter
 
 
-@likelihood("mean ~ Normal(eta, se)", columns="mean se", link=IDENTITY)
-def normal(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
-    """Arm means with known standard errors."""
+@likelihood("mean ~ Normal(eta, se)", columns="mean se", link=IDENTITY, effects="MD unnamed")
+def normal(name: str, eta: Any, reported: xr.Dataset, dim: str, se: Any = None) -> Any:
+    """Arm means with known standard errors; with ``se``, part of the error is in eta already."""
     import pymc.dims as pmd
 
     return pmd.Normal(
         name,
         mu=eta,
-        sigma=pmd.as_xtensor(reported["se"].values, dims=(dim,)),
+        sigma=pmd.as_xtensor(reported["se"].values, dims=(dim,)) if se is None else se,
         observed=pmd.as_xtensor(reported["mean"].values, dims=(dim,)),
     )
 
 
-@likelihood("events ~ Binomial(n, logit⁻¹(eta))", columns="events n", link=LOGIT)
+@likelihood(
+    "events ~ Binomial(n, logit⁻¹(eta))",
+    columns="events n",
+    link=LOGIT,
+    effects="log_OR unnamed",
+)
 def binomial(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     """Arm counts, exact: no continuity correction, zero cells as they are."""
     import pymc as pm
@@ -129,7 +154,7 @@ def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
         for side in ("arm", "comparator")
     }
     mu = eta.isel({arms: position["arm"]}) - eta.isel({arms: position["comparator"]})
-    estimate, se = reported["estimate"].values, reported["se"].values
+    estimate, se = reported["estimate"].values, reported["estimate_se"].values
     covariance = contrast_covariance(reported)
     if np.count_nonzero(covariance - np.diag(se**2)) == 0:
         return pmd.Normal(
@@ -157,14 +182,15 @@ def contrast_covariance(reported: xr.Dataset) -> np.ndarray:
     Parameters
     ----------
     reported
-        ``se``, ``comparator_se``, ``arm_position`` and ``comparator_position`` over contrasts.
+        ``estimate_se``, ``comparator_se``, ``arm_position`` and ``comparator_position``, dim
+        contrast.
 
     Returns
     -------
     np.ndarray
         Square matrix with se² on the diagonal.
     """
-    whole = reported["se"].to_numpy() ** 2
+    whole = reported["estimate_se"].to_numpy() ** 2
     comparator = np.nan_to_num(reported["comparator_se"].to_numpy()) ** 2
     known = comparator > 0
     sides = (

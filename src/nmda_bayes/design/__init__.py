@@ -1,5 +1,18 @@
 """The design: which rows of the evidence a spec sees, and which it leaves out and why."""
 
 from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_design
+from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS
+from nmda_bayes.design.forms import Form, forms_of
 
-__all__ = ["ARMS", "LABELS", "LEFT_OUT", "OUTCOMES", "build_design"]
+__all__ = [
+    "ARMS",
+    "AS_ARM",
+    "AS_CONTRAST",
+    "AS_RESPONDERS",
+    "Form",
+    "LABELS",
+    "LEFT_OUT",
+    "OUTCOMES",
+    "build_design",
+    "forms_of",
+]

@@ -13,10 +13,12 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
-from nmda_bayes.design.choose import Chosen, choose_arm_results, choose_contrasts
+from nmda_bayes.design.choose import AS_ARM, Chosen, choose
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
 from nmda_bayes.evidence import connected_parts, table
+from nmda_bayes.evidence.tree import hours_after_treatment
 from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec.mixing_rules import EXAMPLE as CORRELATION_EXAMPLE
 
 #: Groups of the design; outcomes stand below their own, by name.
 ARMS, LABELS, OUTCOMES, LEFT_OUT = "arms", "labels", "outcomes", "left_out"
@@ -50,12 +52,10 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     selected, faults = _select(spec, evidence)
     if faults:
         raise SpecError(faults)
-    chosen = {
-        name: (
-            choose_contrasts if LIKELIHOODS[outcome.likelihood].contrasts else choose_arm_results
-        )(name, spec, selected)
-        for name, outcome in spec.outcomes.items()
-    }
+    chosen = {name: choose(name, spec, selected) for name in spec.outcomes}
+    unsaid = [f for name, one in chosen.items() for f in _crossover_faults(name, one.arms, spec)]
+    if unsaid:
+        raise SpecError(unsaid)
     faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
     if faults:
         raise EvidenceError(faults)
@@ -70,7 +70,9 @@ def _select(
     studies = studies.drop(columns=[c for c in ("notes",) if c in studies])
     joined = arms.merge(studies, on="study", suffixes=("", "_study"), validate="many_to_one")
     results = table(evidence, "results").merge(joined, on=["study", "arm"], suffixes=("", "_arm"))
+    results = results.assign(same_people=_same_people(results))
     contrasts = table(evidence, "contrasts").merge(studies, on="study", suffixes=("", "_study"))
+    contrasts = _timed(contrasts, arms).rename(columns={"measure": "effect"})
     frames = {"results": results, "contrasts": contrasts}
     faults = [*_select_faults(spec, frames), *_agent_faults(spec, arms, contrasts)]
     if not faults:
@@ -82,8 +84,44 @@ def _select(
             for column in {"agent", "comparator"} & set(kept):
                 kept = kept.assign(**{column: kept[column].replace(dict(spec.agents))})
             frames[name] = kept.reset_index(drop=True)
-    frames["references"] = table(evidence, "reference_doses")
+    frames |= {"references": table(evidence, "reference_doses"), "arms": arms}
     return frames, faults
+
+
+def _same_people(results: pd.DataFrame) -> pd.Series:
+    """Say of each row whether its people are also in the other arms: a crossover's, all periods."""
+    crossover = results["design"] == "crossover"
+    return (crossover & (results["period"] != "first")).astype(float)
+
+
+def _timed(contrasts: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
+    """Place contrasts on the clock of their study's treatments, as results are."""
+    lasts = arms.groupby("study")[["treatment_days", "infusion_hours"]].max()
+    ends = {str(c): contrasts["study"].map(lasts[c]).astype(float) for c in lasts}
+    hours = hours_after_treatment(contrasts, arms)
+    return contrasts.assign(hours_after_treatment=hours, **ends)
+
+
+def _crossover_faults(name: str, arms: pd.DataFrame, spec: AnalysisSpec) -> Iterator[Fault]:
+    """Ask how trials enter that put the same people in every arm: nothing is assumed of them."""
+    crossover, likelihood = spec.designs.crossover, LIKELIHOODS[spec.outcomes[name].likelihood]
+    same = arms.loc[(arms["report"] == AS_ARM) & (arms["same_people"] == 1), "study"].unique()
+    if crossover is not None:
+        correlated = crossover.within_person_correlation is not None and likelihood.splits_error
+        if correlated or name in crossover.as_parallel:
+            return
+    if not len(same):
+        return
+    mend = f'periods = "first", or periods = "all" with as_parallel = ["{name}"]'
+    if likelihood.splits_error:
+        mend += f" or within_person_correlation = {CORRELATION_EXAMPLE}"
+    yield Fault(
+        f"outcome '{name}': {len(same)} crossover trial(s) put the same people in every arm"
+        f" ({', '.join(same[:3])}{', ...' if len(same) > 3 else ''}), and the spec does not say"
+        " how they enter",
+        f"Write [designs.crossover] with {mend}.",
+        column="designs.crossover",
+    )
 
 
 def _select_faults(spec: AnalysisSpec, frames: dict[str, pd.DataFrame]) -> Iterator[Fault]:

@@ -6,11 +6,14 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS
 from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW
 from nmda_bayes.estimands.reading import design_of, is_risk, spec_of, variable
 
 ZERO_CELL = "a zero cell: no odds ratio without a correction"
+RESPONDERS_ONLY = "responders only: no difference of means without the model"
+#: The printed standard errors alone do not give that of a difference within people.
+SAME_PEOPLE = "a crossover trial: its interval is drawn as if its arms held different people"
 
 
 def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
@@ -32,13 +35,13 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         exposure. Differences are on the linear predictor's scale.
     """
     spec, design = spec_of(fit), design_of(fit, outcome)
-    here, there = _pairs(design, LIKELIHOODS[spec.outcomes[outcome].likelihood].contrasts)
+    here, there = _pairs(design)
     eta = fit["posterior"][variable(spec, outcome, "eta")].transpose(CHAIN, DRAW, ...)
     eta = eta.rename({eta.dims[-1]: ARM})
     index = {"here": xr.DataArray(here, dims=ARM), "there": xr.DataArray(there, dims=ARM)}
     mean = _expected(fit, outcome)
     shrunk = _difference(eta, index)  # the study's baseline cancels
-    raw, raw_se, note = _raw(design, here, there, spec.outcomes[outcome].likelihood)
+    raw, raw_se, note = _raw(design, here, there)
     labels = [f"{design['arm'].values[i]}" for i in here]
     if len(set(labels)) < len(labels):
         labels = [
@@ -69,18 +72,20 @@ def _unlabelled(array: xr.DataArray) -> xr.DataArray:
     return array.drop_vars([c for c in array.coords if c not in (CHAIN, DRAW)])
 
 
-def _pairs(design: xr.Dataset, contrasts: bool) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(design: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Positions of each active arm and of the arm that it is compared with."""
-    if contrasts:
-        return design["arm_position"].values, design["comparator_position"].values
     exposure, study = design["exposure"].values, design["study"].values
+    own = design["report"].values != AS_CONTRAST
     here, there = [], []
-    for name in dict.fromkeys(study):
-        arms = np.flatnonzero(study == name)
+    for name in dict.fromkeys(study[own]):
+        arms = np.flatnonzero(own & (study == name))
         reference = arms[np.argmin(exposure[arms])]
         rest = [i for i in arms if i != reference]
         here += rest
         there += [reference] * len(rest)
+    if CONTRAST in design.dims:
+        here += design["arm_position"].values.tolist()
+        there += design["comparator_position"].values.tolist()
     return np.array(here, dtype=int), np.array(there, dtype=int)
 
 
@@ -124,20 +129,36 @@ def _new_arms(fit: xr.DataTree, outcome: str, count: int) -> xr.DataArray:
 
 
 def _raw(
-    design: xr.Dataset, here: np.ndarray, there: np.ndarray, likelihood: str
+    design: xr.Dataset, here: np.ndarray, there: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Each comparison as reported: an estimate and its standard error."""
-    if likelihood == "normal_contrast":
-        return design["estimate"].values, design["se"].values, [""] * design.sizes[CONTRAST]
-    if likelihood == "normal":
-        mean, se = design["mean"].values, design["se"].values
-        return mean[here] - mean[there], np.hypot(se[here], se[there]), [""] * len(here)
+    report = design["report"].values[here]
+    raw, se = np.full(len(here), np.nan), np.full(len(here), np.nan)
+    note = np.where(report == AS_RESPONDERS, RESPONDERS_ONLY, "").astype(object)
+    arms = np.flatnonzero(report == AS_ARM)
+    if len(arms) and "events" in design and "mean" not in design:
+        raw[arms], se[arms] = _log_odds_ratios(design, here[arms], there[arms])
+        note[arms] = np.where(np.isnan(raw[arms]), ZERO_CELL, "")
+    elif len(arms):
+        mean, error = design["mean"].values, design["se"].values
+        raw[arms] = mean[here[arms]] - mean[there[arms]]
+        se[arms] = np.hypot(error[here[arms]], error[there[arms]])
+        paired = design["same_people"].values[here[arms]] == 1
+        note[arms[paired]] = SAME_PEOPLE
+    contrasts = np.flatnonzero(report == AS_CONTRAST)
+    if len(contrasts):
+        raw[contrasts], se[contrasts] = design["estimate"].values, design["estimate_se"].values
+    return raw, se, note.tolist()
+
+
+def _log_odds_ratios(
+    design: xr.Dataset, here: np.ndarray, there: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log odds ratios of counts, NaN where a cell is empty."""
     events, n = design["events"].values.astype(float), design["n"].values.astype(float)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         logit = np.log(events) - np.log(n - events)
         variance = 1 / events + 1 / (n - events)
-    whole = np.isfinite(variance[here] + variance[there])
-    with np.errstate(invalid="ignore"):
+        whole = np.isfinite(variance[here] + variance[there])
         raw = np.where(whole, logit[here] - logit[there], np.nan)
-    se = np.where(whole, np.sqrt(variance[here] + variance[there]), np.nan)
-    return raw, se, ["" if ok else ZERO_CELL for ok in whole]
+        return raw, np.where(whole, np.sqrt(variance[here] + variance[there]), np.nan)

@@ -63,7 +63,7 @@ def arm_points(
 
 def _against_reference(frame: pd.DataFrame) -> pd.DataFrame:
     """Each arm against its study's arm of least exposure."""
-    if "events" in frame:
+    if "mean" not in frame:
         events, n = frame["events"].astype(float), frame["n"].astype(float)
         inside = (events > 0) & (events < n)
         events = events.where(inside)

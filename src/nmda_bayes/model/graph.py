@@ -12,10 +12,8 @@ arms. Everything is labelled: an agent without a trial is a label without an arm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pymc as pm
 import pymc.dims as pmd
 import pytensor.xtensor.math as xp
@@ -24,16 +22,21 @@ from pytensor.compile.mode import Mode
 
 from nmda_bayes.components.correlations import lkj_root
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.design import ARMS, LABELS, OUTCOMES, build_design
-from nmda_bayes.dims import AGENT, ARM, CONDITION, CONTRAST, OUTCOME, PAIR, STUDY, scoped
-from nmda_bayes.priors import random_variable
-from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_parameters
-from nmda_bayes.spec.rules import BASELINE, natural
-
-#: Suffix of the standard normal offsets, which no reader needs to see.
-OFFSET = "_offset"
+from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
+from nmda_bayes.design import (
+    ARMS,
+    AS_CONTRAST,
+    AS_RESPONDERS,
+    LABELS,
+    OUTCOMES,
+    build_design,
+)
+from nmda_bayes.dims import AGENT, ARM, CONDITION, OUTCOME, PAIR, STUDY
+from nmda_bayes.model.observed import observe
+from nmda_bayes.model.outcome import Outcome
+from nmda_bayes.model.parameters import OFFSET, parameter
+from nmda_bayes.spec import AnalysisSpec, CrossoverSpec, needed_parameters
+from nmda_bayes.spec.rules import BASELINE
 
 #: Prior and predictive graphs are evaluated a few thousand times, not millions: compiling them
 #: costs more than running them. On the triptans network the prior took 4.0 s with the default
@@ -83,66 +86,52 @@ def model_of(spec: AnalysisSpec, design: xr.DataTree) -> pm.Model:
         correlated = _correlated_offsets(spec, arms)
         for name, outcome in spec.outcomes.items():
             reported = design[f"{OUTCOMES}/{name}"].to_dataset()
-            _add_outcome(_Outcome(name, outcome, spec.alone, labels, reported), correlated)
+            one = Outcome(name, outcome, spec.alone, labels, reported)
+            _add_outcome(one, correlated, spec.designs.crossover)
     return model
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """One outcome of the analysis, and its names in the graph."""
-
-    label: str
-    spec: OutcomeSpec
-    alone: bool
-    labels: xr.Dataset
-    reported: xr.Dataset
-
-    def name(self, name: str) -> str:
-        return scoped(self.label, name, alone=self.alone)
-
-    @property
-    def arm(self) -> str:
-        return self.name(ARM)
-
-    @property
-    def study(self) -> str:
-        return self.name(STUDY)
-
-    def over_arms(self, values: Any) -> Any:
-        return pmd.as_xtensor(np.asarray(values), dims=(self.arm,))
-
-    def positions(self, column: str, coordinates: np.ndarray) -> Any:
-        """Where each arm's label stands among the coordinates."""
-        place = {label: i for i, label in enumerate(coordinates)}
-        # The reference agent has no curve and no place; position 0 meets an exposure of 0.
-        return self.over_arms([place.get(v, 0) for v in self.reported[column].to_numpy()])
-
-
-def _add_outcome(outcome: _Outcome, correlated: dict[str, Any]) -> None:
-    """Add one outcome's three lines to the model on the stack."""
+def _add_outcome(
+    outcome: Outcome, correlated: dict[str, Any], crossover: CrossoverSpec | None
+) -> None:
+    """Add one outcome's lines to the model on the stack."""
     model = pm.modelcontext(None)
     part, reported = outcome.spec, outcome.reported
-    curve, likelihood = part.shape, LIKELIHOODS[part.likelihood]
-    studies = np.array(list(dict.fromkeys(reported["study"].to_numpy())), dtype=object)
-    model.add_coords({outcome.arm: list(reported[ARM].to_numpy()), outcome.study: list(studies)})
+    model.add_coords({outcome.arm: list(reported[ARM].to_numpy())})
+    model.add_coords({dim: list(labels) for dim, labels in outcome.studies.items()})
 
-    theta = {name: _parameter(outcome, name) for name in needed_parameters(part.model_dump()) or ()}
+    curve = part.shape
+    theta = {name: parameter(outcome, name) for name in _parameters(outcome)}
     at_arms = {
         dim: outcome.positions(dim, outcome.labels[dim].to_numpy()) for dim in (AGENT, CONDITION)
     }
-    at_arms[outcome.study] = outcome.positions(STUDY, studies)
+    for dim, labels in outcome.studies.items():
+        at_arms[dim] = outcome.positions(STUDY, labels)
     of_arm = {name: _at(value, at_arms) for name, value in theta.items()}
 
     exposure = outcome.over_arms(reported["exposure"].to_numpy().astype(float))
     response = curve.response(exposure, of_arm, xp)
-    eta = of_arm.get(BASELINE, 0.0) + response + _delta(outcome, theta, correlated)
+    eta = _baseline(outcome, of_arm) + response + _delta(outcome, theta, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
 
-    rows = outcome.arm
-    if likelihood.contrasts:
-        rows = outcome.name(CONTRAST)
-        model.add_coords({rows: list(reported[CONTRAST].to_numpy())})
-    likelihood.observe(outcome.name("reported"), eta, reported, rows)
+    observe(outcome, eta, of_arm, crossover)
+
+
+def _parameters(outcome: Outcome) -> list[str]:
+    """Name the parameters that the arms need: those of responders only where some are counted."""
+    needed = needed_parameters(outcome.spec.model_dump()) or ()
+    counted = AS_RESPONDERS in outcome.reported["report"].to_numpy()
+    return [name for name in needed if counted or name not in (RESPONDER_SD, STARTING_LEVEL)]
+
+
+def _baseline(outcome: Outcome, of_arm: dict[str, Any]) -> Any:
+    """The baseline of each arm's study; 0 where a contrast is all that the study reports."""
+    if BASELINE not in of_arm:
+        return 0.0
+    reports = outcome.reported["report"].to_numpy()
+    if AS_CONTRAST not in reports:
+        return of_arm[BASELINE]
+    return of_arm[BASELINE] * outcome.over_arms((reports != AS_CONTRAST).astype(float))
 
 
 def _at(value: Any, positions: dict[str, Any]) -> Any:
@@ -150,7 +139,7 @@ def _at(value: Any, positions: dict[str, Any]) -> Any:
     return value.isel({dim: at for dim, at in positions.items() if dim in value.type.dims})
 
 
-def _delta(outcome: _Outcome, theta: dict[str, Any], correlated: dict[str, Any]) -> Any:
+def _delta(outcome: Outcome, theta: dict[str, Any], correlated: dict[str, Any]) -> Any:
     """Effects of the arms beyond dose and agent."""
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]
     if heterogeneity.formula is None:
@@ -187,52 +176,3 @@ def _correlated_offsets(spec: AnalysisSpec, arms: xr.Dataset) -> dict[str, Any]:
         name: sum(weight * of[k] for k, weight in enumerate(row))
         for name, row in zip(names, root, strict=True)
     }
-
-
-def _parameter(outcome: _Outcome, name: str) -> Any:
-    """A parameter, pooled as the spec says, on the scale that the formula wants."""
-    given, plain = outcome.spec.parameters, natural(name)
-    if name not in given:
-        value = _pooled(outcome, plain, given[plain])
-        return pmd.Deterministic(outcome.name(name), xp.log(value))
-    value = _pooled(outcome, name, given[name])
-    if plain != name:
-        pmd.Deterministic(outcome.name(plain), xp.exp(value))  # for the reader: ED50 itself
-    return value
-
-
-def _pooled(outcome: _Outcome, name: str, parameter: ParameterSpec) -> Any:
-    pooling = POOLINGS[parameter.pooling]
-    value = pooling.formula(_ParameterSites(outcome, name, parameter))
-    if outcome.name(name) in pm.modelcontext(None).named_vars:
-        return value
-    return pmd.Deterministic(outcome.name(name), value)
-
-
-@dataclass(frozen=True)
-class _ParameterSites:
-    """Makes the random variables that a pooling asks for, under the parameter's name."""
-
-    outcome: _Outcome
-    parameter: str
-    spec: ParameterSpec
-
-    def _make(self, slot: str, name: str, dims: tuple[str, ...]) -> Any:
-        prior = self.spec.priors[slot]
-        return random_variable(self.outcome.name(name), prior.dist, prior.kwargs, dims)
-
-    def prior(self, slot: str, dims: tuple[str, ...] = ()) -> Any:
-        alone = set(self.spec.priors) == {slot}
-        return self._make(slot, self.parameter if alone else f"{self.parameter}_{slot}", dims)
-
-    def own(self) -> Any:
-        own = self.outcome.study if self.parameter == BASELINE else AGENT
-        return self._make("each", self.parameter, (own,))
-
-    def offset(self, *dims: str) -> Any:
-        name = self.outcome.name(f"{self.parameter}_{'_'.join(dims)}{OFFSET}")
-        named = tuple(self.outcome.study if dim == STUDY else dim for dim in dims)
-        return pmd.Normal(name, mu=0, sigma=1, dims=named)
-
-    def has(self, slot: str) -> bool:
-        return slot in self.spec.priors

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 import xarray as xr
 from markupsafe import Markup, escape
 
+from nmda_bayes.components.designs import TEXT as CROSSOVER
+from nmda_bayes.components.designs import WITHIN_PERSON
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
 from nmda_bayes.components.pooling import POOLINGS, Pooling
+from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
+from nmda_bayes.components.responders import TEXT as RESPONDERS
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, Form, forms_of
 from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
 from nmda_bayes.estimands import design_of, spec_of
 from nmda_bayes.estimands.reading import variable
@@ -25,7 +30,7 @@ from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_par
 from nmda_bayes.spec.rules import BASELINE, natural
 
 #: Letters for the words that every statistician writes as letters.
-LETTERS = {"eta": "η", "delta": "δ", "theta": "θ"}
+LETTERS = {"eta": "η", "delta": "δ", "theta": "θ", "rho": "ρ"}
 PLAIN = frozenset(
     (
         "for",
@@ -42,10 +47,15 @@ PLAIN = frozenset(
         "known",
         "sampling",
         "covariance",
+        "in",
+        "crossover",
+        "trials",
+        "cut",
+        "off",
     )
 )
 SHARED_ARM = "se² on the diagonal; the comparator's variance between contrasts that share it"
-FUNCTIONS = ("exp", "log", "logit", "Normal", "Binomial", "MvNormal")
+FUNCTIONS = ("exp", "log", "logit", "Normal", "Binomial", "MvNormal", "Phi")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|\[[^\]]*\]|\^[A-Za-z0-9]+|.", re.DOTALL)
 
 
@@ -122,25 +132,28 @@ def _outcome_lines(
 ) -> Iterator[Line]:
     curve, likelihood = part.shape, LIKELIHOODS[part.likelihood]
     heterogeneity = HETEROGENEITIES[part.heterogeneity]
-    design = design_of(fit, name)
-    arms = count(design.sizes["arm"], "arm")
-    if likelihood.contrasts:
-        yield _line(likelihood.text, note=f"{count(design.sizes['contrast'], 'contrast')}, {arms}")
-        yield _line("S = known sampling covariance", note=SHARED_ARM)
-    else:
-        left, _, right = likelihood.text.partition(" ~ ")
-        statement = f"{left}[arm] ~ {re.sub(r'\b(eta|se|n)\b', r'\1[arm]', right)}"
-        yield _line(statement, note=arms)
+    forms = forms_of(spec, design_of(fit, name), name)
+    for form in forms:
+        yield from _sampling_lines(form, likelihood)
+    prior = spec.designs.crossover and spec.designs.crossover.within_person_correlation
+    if prior and variable(spec, name, WITHIN_PERSON) in fit["posterior"].to_dataset():
+        yield _line(CROSSOVER, note="u and e ~ Normal(0, 1): the same people are in every arm")
+        yield _line(f"rho ~ {prior_text(prior.dist, prior.kwargs)}", note=WITHIN_PERSON)
     terms = [] if likelihood.contrasts else [f"{BASELINE}[{STUDY}]"]
     terms.append("f(x[arm]; θ[agent, condition])" if curve.parameters else "f(x[arm])")
     if heterogeneity.formula is not None:
         terms.append("delta[arm]")
     yield _line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood.contrasts))
-    yield _line(f"f(x) = {curve.text}", note="; ".join(filter(None, ("for x > 0; f(0) = 0", curve.symbols))))
+    yield _line(
+        f"f(x) = {curve.text}", note="; ".join(filter(None, ("for x > 0; f(0) = 0", curve.symbols)))
+    )
     if heterogeneity.formula is not None:
         yield _line(f"delta ~ {heterogeneity.text}")
     z_used = False
+    responders = any(form.report == AS_RESPONDERS for form in forms)
     for needed in needed_parameters(part.model_dump()) or ():
+        if needed in (RESPONDER_SD, STARTING_LEVEL) and not responders:
+            continue
         given = needed if needed in part.parameters else natural(needed)
         if given != needed:
             yield _line(f"{needed} = log({given})")
@@ -149,6 +162,21 @@ def _outcome_lines(
         yield from _parameter_lines(fit, variable(spec, name, given), given, parameter)
     if z_used:
         yield _line("z ~ Normal(mu=0, sigma=1)", note="each z on its own")
+
+
+def _sampling_lines(form: Form, likelihood: Likelihood) -> Iterator[Line]:
+    """Write how the trials of one form report."""
+    arms = count(form.design.sizes["arm"], "arm")
+    if form.report == AS_CONTRAST:
+        text = likelihood.text if likelihood.contrasts else LIKELIHOODS["normal_contrast"].text
+        yield _line(text, note=count(form.design.sizes["contrast"], "contrast"))
+        yield _line("S = known sampling covariance", note=SHARED_ARM)
+    elif form.report == AS_RESPONDERS:
+        yield _line(RESPONDERS, note=f"{arms} of trials that count responders alone")
+    else:
+        left, _, right = likelihood.text.partition(" ~ ")
+        statement = f"{left}[arm] ~ {re.sub(r'\b(eta|se|n)\b', r'\1[arm]', right)}"
+        yield _line(statement, note=arms)
 
 
 def _baseline_note(contrasts: bool) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import xarray as xr
 
-from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.design import Form, forms_of
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, SEPARATOR
 from nmda_bayes.estimands import design_of, spec_of, tested
 from nmda_bayes.estimands.reading import exposure_axis, is_risk, variable
@@ -217,6 +217,21 @@ class Named:
         """
         return design_of(self.fit, outcome)
 
+    def forms(self, outcome: str) -> list[Form]:
+        """Say in which forms an outcome's trials report.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        list[Form]
+            Arms, responders, contrasts: those that occur.
+        """
+        return forms_of(self.spec, self.design(outcome), outcome)
+
     def is_risk(self, outcome: str) -> bool:
         """Say whether an outcome is a probability.
 
@@ -246,21 +261,6 @@ class Named:
             False for a constant curve.
         """
         return self.outcomes[outcome].shape.needs_dose
-
-    def has_contrasts(self, outcome: str) -> bool:
-        """Say whether an outcome's rows are contrasts.
-
-        Parameters
-        ----------
-        outcome
-            Its name in the spec.
-
-        Returns
-        -------
-        bool
-            True where trials report differences, not arms.
-        """
-        return LIKELIHOODS[self.outcomes[outcome].likelihood].contrasts
 
     def varies(self, outcome: str, dim: str) -> bool:
         """Say whether an outcome's curve may differ over a dim.

@@ -12,6 +12,7 @@ from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.components.responders import TEXT as RESPONDERS
 from nmda_bayes.design import LEFT_OUT, OUTCOMES, build_design
 from nmda_bayes.model import model_of
 from nmda_bayes.priors import prior_text
@@ -60,6 +61,10 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     yield from (title, "-" * len(title))
     baseline = "" if likelihood.contrasts else "baseline[study] + "
     yield f"  {likelihood.text}"
+    if outcome.contrasts is not None:
+        yield f"  {LIKELIHOODS['normal_contrast'].text}   where a trial prints a difference alone"
+    if outcome.responders is not None:
+        yield f"  {RESPONDERS}   where a trial counts responders alone"
     yield f"  eta[arm] = {baseline}f(x[arm]) + delta[arm]"
     yield f"  f(x) = {outcome.shape.text} for x > 0, else 0"
     if outcome.shape.symbols:

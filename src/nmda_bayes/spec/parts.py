@@ -18,6 +18,7 @@ from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.components.responders import cutoff_of
 from nmda_bayes.errors import nearest
 from nmda_bayes.prior_library import library_faults
 from nmda_bayes.priors import FAMILIES
@@ -76,6 +77,16 @@ OutcomeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_as_words)]
 
 
+def _a_cutoff(text: str) -> str:
+    if cutoff_of(text) is None:
+        message = '\'{text}\' is no cut-off: write for instance "50 %" or "20 points"'
+        raise PydanticCustomError("cutoff", message, {"text": text})
+    return text
+
+
+CutoffText = Annotated[str, AfterValidator(_a_cutoff)]
+
+
 class Frozen(BaseModel):
     """A spec's part: nothing may be added to it or changed in it."""
 
@@ -122,6 +133,21 @@ class TimeSpec(Frozen):
     why: str = ""
 
 
+class ContrastsSpec(Frozen):
+    """Trials that print only a difference between arms, beside those that report the arms."""
+
+    effects: Words
+    measures: Words = ()
+    why: str = ""
+
+
+class RespondersSpec(Frozen):
+    """Trials that count responders only: what counts as one, by the measure's name."""
+
+    measures: Annotated[dict[str, CutoffText], Field(min_length=1)]
+    why: str = ""
+
+
 class OutcomeSpec(Frozen):
     """One outcome of the arms: what is read, how it is modelled, which way is better."""
 
@@ -137,12 +163,29 @@ class OutcomeSpec(Frozen):
     better: Literal["lower", "higher", ""] = ""
     scale: tuple[float, float] | None = None
     time: TimeSpec | None = None
+    contrasts: ContrastsSpec | None = None
+    responders: RespondersSpec | None = None
     why: str = ""
 
     @property
     def shape(self) -> Curve:
         """The outcome's curve, its options filled in."""
         return CURVES[self.curve].given(self.curve_options)
+
+
+class CrossoverSpec(Frozen):
+    """How trials enter that put the same people in every arm."""
+
+    periods: Literal["all", "first"]
+    within_person_correlation: PriorSpec | None = None
+    as_parallel: Words = ()
+    why: str = ""
+
+
+class DesignsSpec(Frozen):
+    """How designs other than parallel arms enter."""
+
+    crossover: CrossoverSpec | None = None
 
 
 class CorrelationPrior(Frozen):

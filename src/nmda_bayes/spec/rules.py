@@ -14,8 +14,10 @@ from nmda_bayes.components.curves import LOG
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.priors import EXAMPLE, is_positive, prior_faults
+from nmda_bayes.spec.mixing_rules import crossover_faults, mixing_faults
 from nmda_bayes.spec.part_rules import curve_faults, curve_of, library_prior_faults
 
 BASELINE = "baseline"
@@ -24,7 +26,11 @@ HETEROGENEITY_SD = "heterogeneity_sd"
 POOLINGS_OF = {
     BASELINE: ("common", "independent", "study"),
     HETEROGENEITY_SD: ("common",),
+    RESPONDER_SD: ("common",),
+    STARTING_LEVEL: ("common", "independent", "study"),
 }
+#: Parameters that no prior may let be negative.
+POSITIVE = (HETEROGENEITY_SD, RESPONDER_SD)
 
 
 def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -46,7 +52,8 @@ def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
     if curve is None or heterogeneity is None or likelihood is None:
         return None
     baseline = () if likelihood.contrasts else (BASELINE,)
-    return (*curve.parameters, *baseline, *heterogeneity.parameters)
+    responders = (RESPONDER_SD, STARTING_LEVEL) if outcome.get("responders") else ()
+    return (*curve.parameters, *baseline, *heterogeneity.parameters, *responders)
 
 
 def natural(name: str) -> str:
@@ -83,6 +90,8 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _outcome_faults(f"outcomes.{name}", _mapping(outcome))
         yield from curve_faults(f"outcomes.{name}", _mapping(outcome))
         yield from library_prior_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from mixing_faults(f"outcomes.{name}", _mapping(outcome))
+    yield from crossover_faults(content, outcomes)
     yield from _correlation_faults(content, outcomes)
     window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
     for side in ("benefit", "harm"):
@@ -203,7 +212,7 @@ def _parameter_faults(
                 )
     for slot, prior in priors.items():
         must_be_positive = slot.startswith("between") or (
-            slot in ("location", "each") and (on_natural_scale or name == HETEROGENEITY_SD)
+            slot in ("location", "each") and (on_natural_scale or name in POSITIVE)
         )
         yield from _prior_faults(f"{key}.priors.{slot}", _mapping(prior), must_be_positive)
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.spec.parts import (
     CorrelationsSpec,
+    DesignsSpec,
     Frozen,
     OutcomeName,
     OutcomeSpec,
@@ -38,6 +39,7 @@ class AnalysisSpec(Frozen):
     agents: dict[str, str] = {}
     choices: dict[str, str] = {}
     outcomes: Annotated[dict[OutcomeName, OutcomeSpec], Field(min_length=1)]
+    designs: DesignsSpec = DesignsSpec()
     correlations: CorrelationsSpec = CorrelationsSpec()
     window: WindowSpec | None = None
     sampling: SamplingSpec

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, Form
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.figures import plot_evidence_map, plot_network
-from nmda_bayes.report.blocks import Format, Heading, Items, Section, Text, as_table, folded
+from nmda_bayes.report.blocks import (
+    Format,
+    Heading,
+    Items,
+    Section,
+    Table,
+    Text,
+    as_table,
+    folded,
+)
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import count, effect, exact, listed, name, opened
@@ -18,6 +28,8 @@ OUTCOMES_SHOWN = 12
 #: there above all.
 BESIDE = ("depressive_symptoms", "opioid_use", "quality_of_life", "serious_adverse_event")
 REGIMEN_WIDTH = 60
+#: Said of rows that are not arms' own numbers.
+OF = {AS_ARM: "", AS_RESPONDERS: " that count responders", AS_CONTRAST: ""}
 
 
 def evidence(view: View, gallery: Gallery) -> Section:
@@ -67,42 +79,60 @@ def _total(view: View) -> str:
 
 
 def _entered(view: View, outcome: str) -> list[object]:
-    design = view.design(outcome)
+    tables = {
+        AS_ARM: ("arm", _table_of_arms),
+        AS_RESPONDERS: ("arm", _table_of_arms),
+        AS_CONTRAST: ("contrast", _table_of_contrasts),
+    }
+    blocks: list[object] = []
+    for form in view.forms(outcome):
+        noun, made = tables[form.report]
+        table = made(view, outcome, form)
+        counted = count(form.design.sizes[noun], noun)
+        what = f"{counted}{OF[form.report]} of {view.label(outcome)}"
+        blocks.append(folded(table, what))
+    return blocks
+
+
+def _table_of_contrasts(view: View, outcome: str, form: Form) -> Table:
+    design = form.design
+    columns = ("contrast", "estimate", "estimate_se")
+    frame = pd.DataFrame({c: design[c].to_numpy() for c in columns})
+    frame["source"] = _texts(design, "estimate_source", frame.index)
+    caption = f"{opened(view.label(outcome))}: contrasts as reported, with standard errors."
+    formats: dict[str, Format] = {
+        "contrast": ("contrast", None),
+        "estimate": ("estimate", effect),
+        "estimate_se": ("SE", effect),
+        "source": ("source", None),
+    }
+    return as_table(frame, caption, formats)
+
+
+def _table_of_arms(view: View, outcome: str, form: Form) -> Table:
     label = view.label(outcome)
-    if view.has_contrasts(outcome):
-        frame = pd.DataFrame({c: design[c].to_numpy() for c in ("contrast", "estimate", "se")})
-        frame["source"] = _texts(design, "source", frame.index)
-        caption = f"{opened(label)}: contrasts as reported, with standard errors."
-        contrast_columns: dict[str, Format] = {
-            "contrast": ("contrast", None),
-            "estimate": ("estimate", effect),
-            "se": ("SE", effect),
-            "source": ("source", None),
-        }
-        table = as_table(frame, caption, contrast_columns)
-        return [folded(table, f"{count(len(frame), 'contrast')} of {label}")]
-    frame = _arms(view, design)
+    frame = _arms(view, form)
     columns: dict[str, Format] = {
         "study": ("study", None),
         "what": ("arm", None),
         "regimen": ("regimen", None),
         "exposure": ("exposure", exact),
-        "reported": ("events of participants" if view.is_risk(outcome) else "mean (SE)", str),
+        "reported": ("events of participants" if form.counts else "mean (SE)", str),
         "when": ("measure, time", None),
         "source": ("source (provenance)", None),
     }
-    caption = f"{opened(label)}: the arms that entered."
+    caption = f"{opened(label)}: the arms that entered{OF[form.report]}."
     if view.has_dose(outcome):
         caption += f" Exposure: {view.axis}; 0 is the reference."
     else:
         columns.pop("exposure")
-    if not view.is_risk(outcome):
+    if not form.counts:
         caption += " SE: standard error of the mean."
-    table = as_table(frame, caption, columns)
-    return [folded(table, f"{count(len(frame), 'arm')} of {label}")]
+    return as_table(frame, caption, columns)
 
 
-def _arms(view: View, design: xr.Dataset) -> pd.DataFrame:
+def _arms(view: View, form: Form) -> pd.DataFrame:
+    design = form.design
     index = pd.RangeIndex(design.sizes["arm"])
     columns = ("agent", "condition", "route", "regimen", "dose_note", "measure", "time_label")
     text = {c: _texts(design, c, index) for c in (*columns, "source", "provenance")}
@@ -120,7 +150,7 @@ def _arms(view: View, design: xr.Dataset) -> pd.DataFrame:
     traced = zip(text["source"], text["provenance"], strict=True)
     frame["source"] = [f"{s} ({name(p)})" if s and p else s or name(p) for s, p in traced]
     frame["exposure"] = design["exposure"].to_numpy().astype(float)
-    if "events" in design:
+    if form.counts:
         pairs = zip(design["events"].to_numpy(), design["n"].to_numpy(), strict=True)
         frame["reported"] = [f"{events:.0f} of {n:.0f}" for events, n in pairs]
     else:

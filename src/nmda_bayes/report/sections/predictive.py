@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, Form
 from nmda_bayes.figures import plot_predictive_check
 from nmda_bayes.intervals import INTERVAL_TEXT, LEVEL
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table
@@ -13,6 +14,8 @@ from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import effect, listed, probability
 
+#: Said of rows that are not arms' own numbers.
+OF = {AS_RESPONDERS: ", trials that count responders", AS_CONTRAST: ", contrasts"}
 #: Outside these, replicates seldom reach what was observed.
 FAR = (0.025, 0.975)
 
@@ -70,18 +73,17 @@ def predictive(view: View, gallery: Gallery) -> Section:
     for kind in ("prior", "posterior"):
         blocks.append(Heading(f"Row by row, from the {kind}"))
         for outcome in view.outcomes:
-            blocks.append(_rows(view, gallery, outcome, kind))
+            for form in view.forms(outcome):
+                blocks.append(_rows(view, gallery, outcome, form, kind))
     return Section("predictive", "Predictive checks", tuple(blocks))
 
 
 def _rows(
-    view: View, gallery: Gallery, outcome: str, kind: Literal["prior", "posterior"]
+    view: View, gallery: Gallery, outcome: str, form: Form, kind: Literal["prior", "posterior"]
 ) -> object:
-    name = view.variable(outcome, "reported")
-    design = view.design(outcome)
-    people = design["n"].to_numpy() if view.is_risk(outcome) else None
-    replicated = view.fit[f"{kind}_predictive"].to_dataset()[name]
-    observed = view.fit["observed_data"].to_dataset()[name]
+    people = form.design["n"].to_numpy() if form.counts else None
+    replicated = view.fit[f"{kind}_predictive"].to_dataset()[form.variable]
+    observed = view.fit["observed_data"].to_dataset()[form.variable]
     unit = view.outcomes[outcome].unit
     axis = "" if people is not None else f"{view.label(outcome)}{f' ({unit})' if unit else ''}"
     figure = plot_predictive_check(observed, replicated, None, kind, n=people, axis=axis)
@@ -90,7 +92,8 @@ def _rows(
     ends = replicated.quantile([tail, 1 - tail], dim=("chain", "draw")).to_numpy()
     outside = int(np.sum((values < ends[0]) | (values > ends[1])))
     caption = (
-        f"{view.title(outcome)}: each row as reported, over the {INTERVAL_TEXT} of its replicates"
-        f" from the {kind}. {outside} of {values.size} lie outside."
+        f"{view.title(outcome)}{OF.get(form.report, '')}: each row as reported, over the"
+        f" {INTERVAL_TEXT} of its replicates from the {kind}. {outside} of {values.size} lie"
+        " outside."
     )
     return gallery.picture(figure, caption)

@@ -1,0 +1,127 @@
+"""What trials report of an outcome: their arms' numbers, a difference, or a count of responders.
+
+Each form of report depends on the same linear predictor ``eta`` of the arms; a trial reports in one
+form, so that nobody is counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pymc.dims as pmd
+import pytensor.xtensor.math as xp
+
+from nmda_bayes.components.designs import WITHIN_PERSON, same_people
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.responders import (
+    RESPONDER_SD,
+    STARTING_LEVEL,
+    observe_responders,
+    probit,
+)
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS
+from nmda_bayes.dims import ARM, CONTRAST, STUDY
+from nmda_bayes.model.outcome import Outcome
+from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.priors import random_variable
+from nmda_bayes.spec import CrossoverSpec
+
+#: The likelihood of contrasts that enter beside arms.
+BESIDE_ARMS = LIKELIHOODS["normal_contrast"]
+
+
+def observe(
+    outcome: Outcome, eta: Any, of_arm: dict[str, Any], crossover: CrossoverSpec | None
+) -> None:
+    """Add what an outcome's trials report to the model on the stack.
+
+    Parameters
+    ----------
+    outcome
+        The outcome.
+    eta
+        Linear predictor, dim arm.
+    of_arm
+        Parameters at each arm, by name.
+    crossover
+        How crossover trials enter, where the spec says so.
+    """
+    forms = set(outcome.reported["report"].to_numpy())
+    if AS_ARM in forms:
+        _arms(outcome, eta, crossover)
+    if AS_RESPONDERS in forms:
+        _responders(outcome, eta, of_arm)
+    if AS_CONTRAST in forms:
+        _contrasts(outcome, eta)
+
+
+def _rows(outcome: Outcome, report: str, name: str) -> tuple[np.ndarray, str]:
+    """Positions of the arms that report in one form, and their dim: their own where others do not.
+
+    The dim of all arms serves where all report alike, so that an outcome of one form has one dim.
+    """
+    where = np.flatnonzero(outcome.reported["report"].to_numpy() == report)
+    if len(where) == outcome.reported.sizes[ARM]:
+        return where, outcome.arm
+    dim = outcome.name(name)
+    pm.modelcontext(None).add_coords({dim: list(outcome.reported[ARM].to_numpy()[where])})
+    return where, dim
+
+
+def _at(value: Any, outcome: Outcome, where: np.ndarray, dim: str) -> Any:
+    """Take some arms of a value over all of them, under the dim of those arms."""
+    if dim == outcome.arm or outcome.arm not in value.type.dims:
+        return value
+    return value.isel({outcome.arm: pmd.as_xtensor(where, dims=(dim,))})
+
+
+def _arms(outcome: Outcome, eta: Any, crossover: CrossoverSpec | None) -> None:
+    where, dim = _rows(outcome, AS_ARM, "reporting_arm")
+    likelihood = LIKELIHOODS[outcome.spec.likelihood]
+    reported = outcome.reported.isel({ARM: where})
+    eta = _at(eta, outcome, where, dim)
+    same = reported["same_people"].to_numpy().astype(float)
+    parallel = crossover is None or outcome.label in crossover.as_parallel
+    prior = None if crossover is None else crossover.within_person_correlation
+    if parallel or prior is None or not likelihood.splits_error or not same.any():
+        likelihood.observe(outcome.name("reported"), eta, reported, dim)
+        return
+    studies = list(dict.fromkeys(reported[STUDY].to_numpy()[same == 1]))
+    study_dim = outcome.name(f"crossover_{STUDY}")
+    pm.modelcontext(None).add_coords({study_dim: studies})
+    rho = random_variable(outcome.name(WITHIN_PERSON), prior.dist, prior.kwargs, ())
+    people = pmd.Normal(outcome.name("people" + OFFSET), mu=0, sigma=1, dims=(study_dim,))
+    place = [studies.index(s) if s in studies else 0 for s in reported[STUDY].to_numpy()]
+    shift, left = same_people(
+        pmd.as_xtensor(reported["se"].to_numpy(), dims=(dim,)),
+        pmd.as_xtensor(same, dims=(dim,)),
+        rho,
+        people.isel({study_dim: pmd.as_xtensor(np.asarray(place), dims=(dim,))}),
+        xp,
+    )
+    likelihood.observe(outcome.name("reported"), eta + shift, reported, dim, left)
+
+
+def _responders(outcome: Outcome, eta: Any, of_arm: dict[str, Any]) -> None:
+    where, dim = _rows(outcome, AS_RESPONDERS, "responder_arm")
+    reported = outcome.reported.isel({ARM: where})
+    start, sd = (_at(of_arm[n], outcome, where, dim) for n in (STARTING_LEVEL, RESPONDER_SD))
+    cutoff = {
+        column: pmd.as_xtensor(reported[f"cutoff_{column}"].to_numpy().astype(float), dims=(dim,))
+        for column in ("share", "points")
+    }
+    z = probit(
+        _at(eta, outcome, where, dim), start, sd, **cutoff, lower=outcome.spec.better == "lower"
+    )
+    observe_responders(outcome.name("reported_responders"), z, reported, dim)
+
+
+def _contrasts(outcome: Outcome, eta: Any) -> None:
+    likelihood = LIKELIHOODS[outcome.spec.likelihood]
+    alone = likelihood.contrasts
+    rows = outcome.name(CONTRAST)
+    pm.modelcontext(None).add_coords({rows: list(outcome.reported[CONTRAST].to_numpy())})
+    name = outcome.name("reported" if alone else "reported_contrasts")
+    (likelihood if alone else BESIDE_ARMS).observe(name, eta, outcome.reported, rows)

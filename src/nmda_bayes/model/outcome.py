@@ -1,0 +1,118 @@
+"""One outcome of the analysis, and its names and dims in the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc.dims as pmd
+import xarray as xr
+
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS
+from nmda_bayes.dims import ARM, STUDY, scoped
+from nmda_bayes.spec import OutcomeSpec
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One outcome of the analysis.
+
+    Attributes
+    ----------
+    label
+        Its name in the spec.
+    spec
+        What the spec says of it.
+    alone
+        True where the spec has no other outcome.
+    labels
+        Agents and conditions of the analysis.
+    reported
+        Its design: dim arm, and dim contrast where there are contrasts.
+    """
+
+    label: str
+    spec: OutcomeSpec
+    alone: bool
+    labels: xr.Dataset
+    reported: xr.Dataset
+
+    def name(self, name: str) -> str:
+        """Name a variable or dim of this outcome.
+
+        Parameters
+        ----------
+        name
+            Its own name.
+
+        Returns
+        -------
+        str
+            With the outcome's prefix where there are several.
+        """
+        return scoped(self.label, name, alone=self.alone)
+
+    @property
+    def arm(self) -> str:
+        """The dim of its arms."""
+        return self.name(ARM)
+
+    @property
+    def study(self) -> str:
+        """The dim of the studies that have a baseline."""
+        return self.name(STUDY)
+
+    @property
+    def responder_study(self) -> str:
+        """The dim of the studies that count responders."""
+        return self.name(f"responder_{STUDY}")
+
+    @property
+    def studies(self) -> dict[str, np.ndarray]:
+        """The studies of each dim that has them: those with a baseline, those with responders."""
+        study, report = self.reported[STUDY].to_numpy(), self.reported["report"].to_numpy()
+        # A study's baseline cancels in its contrasts; alone among contrasts, no dim asks for it.
+        with_baseline = study[report != AS_CONTRAST]
+        found = {self.study: _once(with_baseline if len(with_baseline) else study)}
+        if AS_RESPONDERS in report:
+            found[self.responder_study] = _once(study[report == AS_RESPONDERS])
+        return found
+
+    def over_arms(self, values: Any) -> Any:
+        """Label values of the arms.
+
+        Parameters
+        ----------
+        values
+            One an arm.
+
+        Returns
+        -------
+        Any
+            Dim arm.
+        """
+        return pmd.as_xtensor(np.asarray(values), dims=(self.arm,))
+
+    def positions(self, column: str, coordinates: np.ndarray) -> Any:
+        """Say where each arm's label stands among the coordinates of a dim.
+
+        Parameters
+        ----------
+        column
+            The column of the labels.
+        coordinates
+            The dim's own.
+
+        Returns
+        -------
+        Any
+            Dim arm; 0 for a label that is not there, such as the reference agent, whose exposure
+            of 0 then gives it no effect.
+        """
+        place = {label: i for i, label in enumerate(coordinates)}
+        return self.over_arms([place.get(v, 0) for v in self.reported[column].to_numpy()])
+
+
+def _once(labels: np.ndarray) -> np.ndarray:
+    return np.array(list(dict.fromkeys(labels)), dtype=object)
