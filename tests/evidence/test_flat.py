@@ -42,7 +42,7 @@ def test_the_base_has_no_column_that_a_flat_table_lacks(base, write):
 
 @pytest.mark.parametrize(
     ("columns", "se"),
-    [("mean,se,sd,n", "4,0.5,9,10"), ("mean,sd,n", "4,2,16"), ("mean,se", "4,0.5")],
+    [("mean,se,sd,n", "4,0.5,1.6,10"), ("mean,sd,n", "4,2,16"), ("mean,se", "4,0.5")],
 )
 def test_means_come_with_their_standard_error(write, columns, se):
     text = f"study,agent,{columns}\nA,placebo,{se}\nA,x,{se}\n"
@@ -132,7 +132,7 @@ BAD = {
                        "'agent' is missing. Did you mean 'agnet'"),
     "capital letter": (HEAD.replace("study", "Study") + PAIR, None, "study",
                        "Rename 'Study' to 'study'"),
-    "no reading": ("study,agent,dose\nA,x,1\n", 1, "events", "no column says what was seen"),
+    "no reading": ("study,agent,note\nA,x,1\n", 1, "events", "no column says what was seen"),
     "half a reading": ("study,agent,events\nA,x,1\n", None, "n", "'n' is missing"),
     "wrong type": (HEAD + PAIR.replace(",8,", ",eight,"), 3, "events",
                    "'eight' is not a finite number"),

@@ -9,15 +9,38 @@ import pandas as pd
 
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.evidence.columns import Column, Table
+from nmda_bayes.evidence.many_faults import More, each_row, short
 from nmda_bayes.evidence.reading import LINE, Sheet
 from nmda_bayes.evidence.schemas import schema
 
 #: Words that spreadsheets and R write into a cell that holds nothing.
 BLANKS = ("", "na", "n/a", "nan", "null", "none", "<na>")
 
-#: So many faults of one kind in one column are told one by one; the rest as a number. A table of
-#: 100,000 rows with a wrong column would otherwise print 100,000 lines.
-TOLD_ONE_BY_ONE = 20
+
+def parsed(sheet: Sheet, column: str) -> tuple[pd.Series, pd.Series]:
+    """Read a column as numbers, and say where that fails.
+
+    Parameters
+    ----------
+    sheet
+        The table of text.
+    column
+        One of its columns.
+
+    Returns
+    -------
+    pd.Series
+        Floats, NaN where the cell is blank or wrong.
+    pd.Series
+        True where a cell is neither blank nor a finite number.
+    """
+    text = sheet.cells[column].str.strip()
+    if sheet.decimal_comma:
+        text = text.str.replace(r"^([-+]?\d*),(\d+)$", r"\1.\2", regex=True)
+    blank = text.str.lower().isin(BLANKS)
+    values = pd.to_numeric(text.where(~blank), errors="coerce").astype(float)
+    wrong = ~blank & ~np.isfinite(values)
+    return values.where(~wrong), wrong
 
 
 def numbers(sheet: Sheet, column: str) -> tuple[pd.Series, list[Fault]]:
@@ -37,32 +60,50 @@ def numbers(sheet: Sheet, column: str) -> tuple[pd.Series, list[Fault]]:
     list of Fault
         Cells that are neither blank nor a finite number.
     """
-    text = sheet.cells[column].str.strip()
-    if sheet.decimal_comma:
-        text = text.str.replace(r"^([-+]?\d*),(\d+)$", r"\1.\2", regex=True)
-    blank = text.str.lower().isin(BLANKS)
-    values = pd.to_numeric(text.where(~blank), errors="coerce").astype(float)
-    wrong = ~blank & ~np.isfinite(values)
+    values, wrong = parsed(sheet, column)
+    return values, list(unread(sheet, column, wrong))
+
+
+def unread(sheet: Sheet, column: str, wrong: pd.Series) -> Iterator[Fault]:
+    """Say which cells are no numbers.
+
+    Parameters
+    ----------
+    sheet
+        The table of text.
+    column
+        One of its columns.
+    wrong
+        True where a cell is no number.
+
+    Yields
+    ------
+    Fault
+        One for the column where it holds no number at all.
+    """
+    if not wrong.any():
+        return
+    text = sheet.cells[column]
     if wrong.all() and len(text) > 1:
-        return values, [
-            Fault(
-                f"no cell of the column is a number (the first is '{text.iloc[0]}')",
-                "Write plain numbers; leave an unknown one empty.",
-                sheet.file,
-                None,
-                column,
-            )
-        ]
-    lines = sheet.cells[LINE]
-    first = not wrong.empty and bool(wrong.iloc[0]) and not wrong.iloc[1:].any()
+        yield Fault(
+            f"no cell of the column is a number (the first is '{short(text.iloc[0])}')",
+            "Write plain numbers; leave an unknown one empty.",
+            sheet.file,
+            None,
+            column,
+        )
+        return
     mend = "Write a plain number; leave an unknown one empty."
-    if first and len(text) > 1:
+    if len(text) > 1 and bool(wrong.iloc[0]) and not wrong.iloc[1:].any():
         mend = "Delete the row if it is a second header; otherwise write a plain number."
-    found = [
-        Fault(f"'{text[i]}' is not a finite number", mend, sheet.file, int(lines[i]), column)
-        for i in text.index[wrong]
-    ]
-    return values.where(~wrong), found
+    yield from each_row(
+        sheet.file,
+        sheet.cells[LINE],
+        wrong,
+        column,
+        lambda place: f"'{short(text.iloc[place])}' is not a finite number",
+        mend,
+    )
 
 
 def typed(sheet: Sheet, table: Table) -> tuple[pd.DataFrame, list[Fault]]:
@@ -86,24 +127,22 @@ def typed(sheet: Sheet, table: Table) -> tuple[pd.DataFrame, list[Fault]]:
         return pd.DataFrame(columns=[*table.names, LINE]), list(sheet.faults)
     faults = [*sheet.faults, *missing_columns(sheet, [c.name for c in table.columns if c.needed])]
     out: dict[str, pd.Series] = {}
+    lines = sheet.cells[LINE]
+    told = {(fault.row, fault.column) for fault in faults}
     for column in table.columns:
         if column.name not in sheet.cells:
             out[column.name] = _empty(column, sheet.cells.index)
         elif column.numeric:
-            out[column.name], wrong = numbers(sheet, column.name)
-            faults += wrong
+            out[column.name], wrong = parsed(sheet, column.name)
+            faults += unread(sheet, column.name, wrong)
+            told |= {(line, column.name) for line in lines[wrong].tolist()}
         else:
             out[column.name] = sheet.cells[column.name]
     rest = [c for c in sheet.cells if c not in out and c != LINE]
     frame = pd.DataFrame(out).assign(**{LINE: sheet.cells[LINE]}, **sheet.cells[rest])
-    absent = {fault.column for fault in faults if fault.row is None}
-    told = {(fault.row, fault.column) for fault in faults}
-    broken = [
-        fault
-        for fault in (*schema_faults(frame, table, sheet.file), *_key_faults(frame, table, sheet))
-        if fault.column not in absent and (fault.row, fault.column) not in told
-    ]
-    return frame, [*faults, *broken]
+    absent = {f.column for f in faults if f.row is None and not isinstance(f, More)}
+    found = (*schema_faults(frame, table, sheet.file, told), *_key_faults(frame, table, sheet))
+    return frame, [*faults, *(fault for fault in found if fault.column not in absent)]
 
 
 def missing_columns(sheet: Sheet, needed: Iterable[str]) -> Iterator[Fault]:
@@ -131,7 +170,9 @@ def missing_columns(sheet: Sheet, needed: Iterable[str]) -> Iterator[Fault]:
         yield Fault(f"the column '{name}' is missing", mend, sheet.file, None, name)
 
 
-def schema_faults(frame: pd.DataFrame, table: Table, file: str) -> list[Fault]:
+def schema_faults(
+    frame: pd.DataFrame, table: Table, file: str, told: Iterable[tuple[int | None, str]] = ()
+) -> list[Fault]:
     """Check typed columns against the table's pandera schema.
 
     Parameters
@@ -142,11 +183,13 @@ def schema_faults(frame: pd.DataFrame, table: Table, file: str) -> list[Fault]:
         What it should be.
     file
         Name to print.
+    told
+        Line and column of cells whose fault is told already.
 
     Returns
     -------
     list of Fault
-        One a cell, in the order of the file.
+        One a cell, in the order of the file; where many are alike, some and a `More`.
     """
     import pandera.errors
 
@@ -155,42 +198,24 @@ def schema_faults(frame: pd.DataFrame, table: Table, file: str) -> list[Fault]:
     except pandera.errors.SchemaErrors as broken:
         columns = {column.name: column for column in table.columns}
         cases = broken.failure_cases
-        made = [
-            _cell_fault(columns[str(case.column)], str(case.check), case.failure_case).at(
-                file, int(frame.loc[case.index, LINE])
+        cases = cases.assign(row=frame[LINE].reindex(cases["index"]).to_numpy())
+        known = set(told)
+        if known:
+            cells = zip(cases["row"].tolist(), cases["column"].tolist(), strict=True)
+            cases = cases[[cell not in known for cell in cells]]
+        made: list[Fault] = []
+        for (name, check), alike in cases.sort_values("row").groupby(["column", "check"]):
+            values, column = alike["failure_case"].tolist(), columns[str(name)]
+            made += each_row(
+                file,
+                alike["row"],
+                np.ones(len(alike), dtype=bool),
+                column.name,
+                lambda i, c=column, k=str(check), v=values: _cell_text(c, k, v[i])[0],  # type: ignore[misc]
+                lambda i, c=column, k=str(check), v=values: _cell_text(c, k, v[i])[1],  # type: ignore[misc]
             )
-            for case in cases.itertuples(index=False)
-        ]
         return sorted(made, key=lambda fault: fault.row or 0)
     return []
-
-
-def few_of_a_kind(faults: Iterable[Fault]) -> list[Fault]:
-    """Tell a fault that fills a column a few times, then how many more there are.
-
-    Parameters
-    ----------
-    faults
-        All of them.
-
-    Returns
-    -------
-    list of Fault
-        At most `TOLD_ONE_BY_ONE` of one mend in one column of one file, and one that counts.
-    """
-    seen: dict[tuple[str, str, str], int] = {}
-    told: list[Fault] = []
-    for fault in dict.fromkeys(faults):
-        kind = (fault.file, fault.column, fault.mend)
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= TOLD_ONE_BY_ONE:
-            told.append(fault)
-    more = [
-        Fault(f"and {count - TOLD_ONE_BY_ONE} more rows like these", mend, file, None, column)
-        for (file, column, mend), count in seen.items()
-        if count > TOLD_ONE_BY_ONE
-    ]
-    return [*told, *more]
 
 
 def _empty(column: Column, index: pd.Index) -> pd.Series:
@@ -199,34 +224,21 @@ def _empty(column: Column, index: pd.Index) -> pd.Series:
     return pd.Series("", index=index, dtype="str")
 
 
-class _Unplaced:
-    """A fault of a cell before its file and row are known."""
-
-    def __init__(self, message: str, mend: str, column: str) -> None:
-        self.message, self.mend, self.column = message, mend, column
-
-    def at(self, file: str, row: int) -> Fault:
-        return Fault(self.message, self.mend, file, row, self.column)
-
-
-def _cell_fault(column: Column, check: str, value: object) -> _Unplaced:
+def _cell_text(column: Column, check: str, value: object) -> tuple[str, str]:
+    """Say what is wrong with a cell, and what mends it."""
     if check == "needed":
-        return _Unplaced("nothing stands here", "Every row needs it: fill it in.", column.name)
+        return "nothing stands here", "Every row needs it: fill it in."
     if check == "whole":
-        return _Unplaced(
-            f"{value} is not a whole number", "Count people, not percent.", column.name
-        )
+        return f"{value} is not a whole number", "Count people, not percent."
     if check == "choices":
-        return _Unplaced(
-            f"'{value}' is not a word for this column",
-            nearest(str(value), column.choices),
-            column.name,
+        return f"'{short(value)}' is not a word for this column", nearest(
+            str(value), column.choices
         )
     if check == "above":
-        return _Unplaced(f"{value} is too small", f"It must be above {column.above}.", column.name)
+        return f"{value} is too small", f"It must be above {column.above}."
     smallest = column.at_least
     text = f"{value} is negative" if smallest == 0 else f"{value} is too small"
-    return _Unplaced(text, f"It must be {smallest:g} or more.", column.name)
+    return text, f"It must be {smallest:g} or more."
 
 
 def _key_faults(frame: pd.DataFrame, table: Table, sheet: Sheet) -> Iterator[Fault]:
@@ -236,14 +248,13 @@ def _key_faults(frame: pd.DataFrame, table: Table, sheet: Sheet) -> Iterator[Fau
     again = frame.duplicated(key)
     if not again.any():
         return
-    first = frame.drop_duplicates(key).set_index(key)[LINE]
-    for row in frame[again].itertuples():
-        name = tuple(getattr(row, column) for column in key)
-        where = first.loc[name if len(name) > 1 else name[0]]
-        yield Fault(
-            f"the same {' and '.join(key)} as in row {where} ({', '.join(filter(None, name))})",
-            "Delete one of the two, or give them different names.",
-            sheet.file,
-            int(getattr(row, LINE)),
-            key[-1],
-        )
+    lines, names = frame[LINE].tolist(), list(zip(*(frame[c] for c in key), strict=True))
+
+    def message(place: int) -> str:
+        name = names[place]
+        where = lines[names.index(name)]
+        shown = ", ".join(short(part) for part in name if part)
+        return f"the same {' and '.join(key)} as in row {where} ({shown})"
+
+    mend = "Delete one of the two, or give them different names."
+    yield from each_row(sheet.file, frame[LINE], again, key[-1], message, mend)

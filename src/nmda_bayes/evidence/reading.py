@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from nmda_bayes.errors import Fault
+from nmda_bayes.evidence.guards import unguarded
 
 #: The column of line numbers that every sheet carries; the header of a file is line 1.
 LINE = "line"
@@ -60,58 +61,36 @@ def read_sheet(path: Path, name: str = "") -> Sheet:
     name = name or path.name
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        return _refused(Fault(f"the file {what}", "Give the path of a CSV file.", name))
+        return refused(Fault(f"the file {what}", "Give the path of a CSV file.", name))
     text = _decode(path.read_bytes())
     if text is None:
-        return _refused(
+        return refused(
             Fault("this is not a text file", "Save the table as CSV (UTF-8) and give that.", name)
         )
     if not text.strip():
-        return _refused(Fault("the file is empty", "It needs a header and rows.", name))
+        return refused(Fault("the file is empty", "It needs a header and rows.", name))
     delimiter = _delimiter(text)
-    return _sheet_of(name, _records(text, delimiter), decimal_comma=delimiter == ";")
+    try:
+        return sheet_of(name, _records(text, delimiter), decimal_comma=delimiter == ";")
+    except csv.Error as error:
+        mend = "Close the double quote that is left open, or save the table as CSV anew."
+        return refused(Fault(f"the file cannot be parted into cells ({error})", mend, name))
 
 
-def sheet_of_frame(frame: pd.DataFrame, name: str) -> Sheet:
-    """Hold a data frame as a sheet of text, so that it passes the same checks as a file.
+def refused(fault: Fault) -> Sheet:
+    """Give a sheet that holds nothing but its fault.
 
     Parameters
     ----------
-    frame
-        Any frame; it is not changed. Its index is not read.
-    name
-        Name to print in faults.
+    fault
+        Why it is no table.
 
     Returns
     -------
     Sheet
-        Line 2 is the frame's first row, as it would be in a file.
+        Without cells.
     """
-    header = [str(column).strip() for column in frame.columns]
-    faults = list(_header_faults(header, name, 1))
-    if not len(frame) and not faults:
-        faults.append(Fault("the table has a header and no rows", "Add at least one row.", name))
-    if faults:
-        return Sheet(name, pd.DataFrame(), faults)
-    columns = {
-        label: [_as_text(cell) for cell in frame.iloc[:, place].tolist()]
-        for place, label in enumerate(header)
-    }
-    cells = pd.DataFrame(columns, dtype="str")
-    return Sheet(name, cells.assign(**{LINE: range(2, len(frame) + 2)}))
-
-
-def _refused(fault: Fault) -> Sheet:
     return Sheet(fault.file, pd.DataFrame(), [fault])
-
-
-def _as_text(cell: object) -> str:
-    if isinstance(cell, str):
-        return cell.strip()
-    if cell is None or cell is pd.NA or cell != cell:
-        return ""
-    # repr keeps every digit of a float; NumPy's scalars would print their type with it.
-    return repr(cell.item() if hasattr(cell, "item") else cell)
 
 
 def _decode(raw: bytes) -> str | None:
@@ -140,16 +119,33 @@ def _delimiter(text: str) -> str:
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Give each row with the line it starts on; blank lines are passed over."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    start = 1
+    start, guards = 1, "'" in text
     for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield start, [cell.strip() for cell in cells]
+        stripped = [cell.strip() for cell in cells]
+        if any(stripped):
+            yield start, [*map(unguarded, stripped)] if guards else stripped
         start = reader.line_num + 1
 
 
-def _sheet_of(name: str, records: Iterator[tuple[int, list[str]]], *, decimal_comma: bool) -> Sheet:
+def sheet_of(name: str, records: Iterator[tuple[int, list[str]]], *, decimal_comma: bool) -> Sheet:
+    """Make a sheet of records, the first of which is the header.
+
+    Parameters
+    ----------
+    name
+        Name to print in faults.
+    records
+        Line and cells of each row.
+    decimal_comma
+        Whether 2,5 is a number.
+
+    Returns
+    -------
+    Sheet
+        With a fault for each row that does not fit the header.
+    """
     line, header = next(records)
-    faults = list(_header_faults(header, name, line))
+    faults = list(header_faults(header, name, line))
     lines, rows = [], []
     for line, cells in records:
         if cells == header:
@@ -174,7 +170,23 @@ def _sheet_of(name: str, records: Iterator[tuple[int, list[str]]], *, decimal_co
     return Sheet(name, cells_of, faults, decimal_comma)
 
 
-def _header_faults(header: list[str], name: str, line: int) -> Iterator[Fault]:
+def header_faults(header: list[str], name: str, line: int) -> Iterator[Fault]:
+    """Say what is wrong with a header.
+
+    Parameters
+    ----------
+    header
+        Names of columns.
+    name
+        Name of the file.
+    line
+        Where the header stands.
+
+    Yields
+    ------
+    Fault
+        For each column that has no name, or one that is taken.
+    """
     for place, label in enumerate(header, start=1):
         if not label:
             yield Fault(

@@ -3,7 +3,8 @@
 Derived here and typed nowhere::
 
     se_used               = se                 where the source gives it
-                          = sd / sqrt(n)       otherwise
+                          = sd / sqrt(n)       otherwise (a flat table has more ways, see `implied`)
+    se_from               = which of these, in words
     hours_after_treatment = time_hours - end of the study's treatments, both since their start
     se of a contrast      = (ci_high - ci_low) / (2 * 1.959964)    where no se is printed
     ratios (RR, OR, ...)  are loaded as logarithms, interval and all
@@ -20,10 +21,21 @@ import xarray as xr
 #: 97.5 % point of the standard normal distribution: half the width of a 95 % interval in SEs.
 NORMAL_97_5 = 1.959963984540054
 
+#: How a standard error was come by, as ``se_from`` says it.
+SE_PRINTED, SE_FROM_SD, SE_FROM_INTERVAL = "printed", "sd and n", "95 % interval, normal"
+
 RATIOS = ("RR", "OR", "IRR", "HR")
 
 #: The tables that a fit sees: what the fingerprint is made of.
 FINGERPRINTED = ("studies", "arms", "results", "contrasts", "reference_doses")
+#: Columns that follow from the others or from the layout of a file: the fingerprint passes them by.
+UNPRINTED = (
+    *("line", "se_used", "se_from", "mean_from", "sd_relative_se", "hours_after_treatment"),
+    *("dose_note", "conversion_note", "time_point", "blinding_level"),
+)
+
+#: The columns of a table.
+Columns = dict[str, np.ndarray]
 
 DIMS = {"studies": "study", "arms": "arm"}
 
@@ -46,9 +58,16 @@ def evidence_tree(tables: dict[str, pd.DataFrame], *, source: str, kind: str) ->
         One dataset a table, over dim ``study``, ``arm`` or ``row``; attributes ``source``,
         ``kind`` and ``evidence_hash``.
     """
-    groups = {name: _dataset(frame, DIMS.get(name, "row")) for name, frame in tables.items()}
+    arrays = {
+        name: {str(column): _array(frame[column]) for column in frame}
+        for name, frame in tables.items()
+    }
+    groups = {
+        name: _dataset(columns, DIMS.get(name, "row"), len(tables[name]))
+        for name, columns in arrays.items()
+    }
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = {"source": source, "kind": kind, "evidence_hash": _fingerprint(tables)}
+    tree.attrs = {"source": source, "kind": kind, "evidence_hash": _fingerprint(arrays)}
     return tree
 
 
@@ -112,6 +131,24 @@ def standard_errors(results: pd.DataFrame) -> pd.Series:
     return results["se"].fillna(results["sd"] / np.sqrt(results["n"]))
 
 
+def standard_error_sources(results: pd.DataFrame) -> pd.Series:
+    """Say how the standard error of each mean was come by.
+
+    Parameters
+    ----------
+    results
+        With columns mean, se, sd and n.
+
+    Returns
+    -------
+    pd.Series
+        `SE_PRINTED`, `SE_FROM_SD`, or empty where there is no mean or no standard error.
+    """
+    known = results["mean"].notna() & standard_errors(results).notna()
+    origin = np.where(results["se"].notna(), SE_PRINTED, SE_FROM_SD)
+    return pd.Series(np.where(known, origin, ""), index=results.index, dtype="str")
+
+
 def hours_after_treatment(results: pd.DataFrame, arms: pd.DataFrame) -> pd.Series:
     """Give the time of each result since its study's treatments ended.
 
@@ -139,35 +176,27 @@ def hours_after_treatment(results: pd.DataFrame, arms: pd.DataFrame) -> pd.Serie
     return results["time_hours"] - results["study"].map(last).astype(float)
 
 
-#: Flag of a total that was worked out from a rate.
-FROM_RATE = (
-    "total = rate at the end x hours of the infusion: an upper bound if the rate was stepped"
-)
-
-
-def course_totals(arms: pd.DataFrame) -> pd.DataFrame:
-    """Work out the total dose of single infusions that are printed as a rate, and flag it.
+def ratios_as_logarithms(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """Take the logarithm of ratios and of their intervals.
 
     Parameters
     ----------
-    arms
-        With columns dose_value, dose_unit, infusion_hours, n_administrations and
-        total_dose_mg_per_kg.
+    contrasts
+        With columns measure, estimate, ci_low and ci_high.
 
     Returns
     -------
     pd.DataFrame
-        ``total_dose_mg_per_kg`` with such totals filled in, and ``dose_note``, which says where.
-        A bolus before an infusion whose length is not printed stays empty.
+        Ratios as logarithms (measure ``log_RR`` ...); differences as they stand.
     """
-    total = arms["total_dose_mg_per_kg"]
-    by_rate = arms["dose_value"] * arms["infusion_hours"]
-    stated = (arms["dose_unit"] == "mg_per_kg_per_h") & (arms["n_administrations"] == 1)
-    fill = total.isna() & stated & by_rate.notna()
-    return arms.assign(
-        total_dose_mg_per_kg=total.where(~fill, by_rate),
-        dose_note=np.where(fill, FROM_RATE, ""),
+    ratio = contrasts["measure"].isin(RATIOS)
+    out = contrasts.assign(
+        measure=contrasts["measure"].where(~ratio, "log_" + contrasts["measure"])
     )
+    for column in ("estimate", "ci_low", "ci_high"):
+        positive = contrasts[column].where(ratio & (contrasts[column] > 0))
+        out[column] = contrasts[column].where(~ratio, np.log(positive))
+    return out
 
 
 def contrasts_as_modelled(contrasts: pd.DataFrame) -> pd.DataFrame:
@@ -181,45 +210,59 @@ def contrasts_as_modelled(contrasts: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        Ratios as logarithms (measure ``log_RR`` ...), and ``se`` filled from the interval.
+        Ratios as logarithms (measure ``log_RR`` ...), ``se`` filled from the interval, and
+        ``se_from``, which of the two it is.
     """
-    ratio = contrasts["measure"].isin(RATIOS)
-    out = contrasts.assign(
-        measure=contrasts["measure"].where(~ratio, "log_" + contrasts["measure"])
-    )
-    for column in ("estimate", "ci_low", "ci_high"):
-        positive = contrasts[column].where(ratio & (contrasts[column] > 0))
-        out[column] = contrasts[column].where(~ratio, np.log(positive))
-    width = out["ci_high"] - out["ci_low"]
-    return out.assign(se=contrasts["se"].fillna(width / (2 * NORMAL_97_5)))
+    out = ratios_as_logarithms(contrasts)
+    se = contrasts["se"].fillna((out["ci_high"] - out["ci_low"]) / (2 * NORMAL_97_5))
+    origin = np.where(contrasts["se"].notna(), SE_PRINTED, SE_FROM_INTERVAL)
+    return out.assign(se=se, se_from=np.where(se.notna(), origin, ""))
 
 
-def _dataset(frame: pd.DataFrame, dim: str) -> xr.Dataset:
-    plain = {str(name): _array(frame[name]) for name in frame if name != dim}
-    labels = _array(frame[dim]) if dim in frame else np.arange(len(frame))
-    return xr.Dataset({name: (dim, array) for name, array in plain.items()}, {dim: labels})
+def _dataset(columns: Columns, dim: str, size: int) -> xr.Dataset:
+    # The fast path leaves out a search for dates among the texts, which is most of the time.
+    plain = {
+        name: xr.Variable((dim,), array, fastpath=True)
+        for name, array in columns.items()
+        if name != dim
+    }
+    return xr.Dataset(plain, {dim: columns.get(dim, np.arange(size))})
 
 
 def _array(column: pd.Series) -> np.ndarray:
-    # A copy: what pandas hands out is read-only, and a tree may be edited.
-    return np.array(column.to_numpy(None if column.dtype.kind in "iufb" else object))
+    if column.dtype.kind in "iufb":
+        # A copy: what pandas hands out is read-only, and a tree may be edited.
+        return np.array(column.to_numpy())
+    if (column == "").all():
+        return np.full(len(column), "", dtype=object)
+    return np.array(column.to_numpy(object))
 
 
-def _fingerprint(tables: dict[str, pd.DataFrame]) -> str:
-    """Hash the content, whatever the order of its rows and columns."""
+def _fingerprint(tables: dict[str, Columns]) -> str:
+    """Hash the content, whatever the order of its rows and columns, empty columns or none."""
     whole = hashlib.sha256()
     for name in FINGERPRINTED:
         if name not in tables:
             continue
-        frame = tables[name]
-        columns = sorted(str(column) for column in frame if column != "line")
-        whole.update(("\x1d" + name + "\x1f".join(columns)).encode())
-        cells = [_canonical(frame[column]) for column in columns]
-        whole.update("\x1e".join(sorted(map("\x1f".join, zip(*cells, strict=True)))).encode())
+        cells = {
+            column: _canonical(array)
+            for column, array in sorted(tables[name].items())
+            if column not in UNPRINTED and not _empty(array)
+        }
+        whole.update(("\x1d" + name + "\x1f".join(cells)).encode("utf-8", "surrogatepass"))
+        rows = sorted(map("\x1f".join, zip(*cells.values(), strict=True)))
+        whole.update("\x1e".join(rows).encode("utf-8", "surrogatepass"))
     return whole.hexdigest()
 
 
-def _canonical(column: pd.Series) -> list[str]:
-    if column.dtype.kind in "iufb":
-        return ["" if x != x else repr(x) for x in column.to_numpy(float).tolist()]
-    return [str(x) for x in column.tolist()]
+def _empty(array: np.ndarray) -> bool:
+    return bool((np.isnan(array) if array.dtype.kind == "f" else array == "").all())
+
+
+def _canonical(array: np.ndarray) -> list[str]:
+    if array.dtype.kind not in "iufb":
+        return list(map(str, array.tolist()))
+    # + 0.0 makes one number of 0 and -0; each different number is written once.
+    numbers, place = np.unique(array.astype(float) + 0.0, return_inverse=True)
+    texts = ["" if x != x else repr(x) for x in numbers.tolist()]
+    return [texts[i] for i in place.tolist()]
