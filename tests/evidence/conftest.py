@@ -66,7 +66,7 @@ def small(tmp_path: Path) -> Path:
                 "arm_id": ["ket", "pbo", "ket", "pbo"],
                 "agent": ["ketamine", "placebo", "ketamine", "placebo"],
                 "route": "iv",
-                "total_dose_mg_per_kg": [0.5, 0, 0.25, 0],
+                "schedule": ["0.5 mg/kg over 30 min", "", "bolus 0.25 mg/kg", ""],
                 "n_administrations": 1,
                 "infusion_hours": [0.5, 0.5, None, None],
                 "source": "doi:10.1000/x",

@@ -9,7 +9,6 @@ import pytest
 from nmda_bayes.evidence import load_evidence, table
 from nmda_bayes.evidence.tree import (
     contrasts_as_modelled,
-    course_totals,
     hours_after_treatment,
     standard_errors,
 )
@@ -37,21 +36,6 @@ def test_one_clock_for_all_arms_of_a_study():
     )
     hours = hours_after_treatment(results, arms)
     np.testing.assert_allclose(hours, [0.75, 0.75, -168.0, np.nan])
-
-
-def test_a_total_is_worked_out_from_a_rate_and_flagged():
-    arms = pd.DataFrame(
-        {
-            "dose_value": [0.3, 0.3, 0.5, 0.3],
-            "dose_unit": ["mg_per_kg_per_h", "mg_per_kg_per_h", "mg_per_kg", "mg_per_kg_per_h"],
-            "infusion_hours": [100.0, np.nan, 0.5, 4.0],
-            "n_administrations": [1, 1, 1, 10],
-            "total_dose_mg_per_kg": [np.nan] * 4,
-        }
-    )
-    ready = course_totals(arms)
-    np.testing.assert_allclose(ready["total_dose_mg_per_kg"], [30.0, np.nan, np.nan, np.nan])
-    assert (ready["dose_note"] != "").tolist() == [True, False, False, False]
 
 
 def test_ratios_become_logarithms_and_an_interval_becomes_an_se():

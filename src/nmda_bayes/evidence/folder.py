@@ -10,8 +10,10 @@ import xarray as xr
 
 from nmda_bayes.errors import EvidenceError, Fault
 from nmda_bayes.evidence.blinding import blinding_levels
-from nmda_bayes.evidence.faults import few_of_a_kind, typed
+from nmda_bayes.evidence.doses import arm_doses, dose_faults
+from nmda_bayes.evidence.faults import typed
 from nmda_bayes.evidence.folder_rules import SPOKEN, Frames, folder_faults
+from nmda_bayes.evidence.many_faults import few_of_a_kind
 from nmda_bayes.evidence.reading import LINE, read_sheet
 from nmda_bayes.evidence.shipped import shipped_folder
 from nmda_bayes.evidence.tables import TABLES
@@ -19,9 +21,9 @@ from nmda_bayes.evidence.time_points import time_points
 from nmda_bayes.evidence.tree import (
     arm_label,
     contrasts_as_modelled,
-    course_totals,
     evidence_tree,
     hours_after_treatment,
+    standard_error_sources,
     standard_errors,
 )
 
@@ -54,7 +56,7 @@ def load_folder(folder: Path, source: str) -> xr.DataTree:
         )
     frames, faults = _read(folder)
     frames = _in_our_words(frames)
-    faults += folder_faults(frames, folder)
+    faults += [*folder_faults(frames, folder), *dose_faults(frames)]
     if faults:
         raise EvidenceError(few_of_a_kind(faults))
     return evidence_tree(_derive(frames), source=source, kind="base")
@@ -103,7 +105,7 @@ def _derive(frames: Frames) -> Frames:
         blinding_level=blinding_levels(studies["blinding"], frames["vocabulary"])
     )
     results, contrasts = frames["results"], frames["contrasts"]
-    arms = course_totals(arms).assign(
+    arms = arm_doses(arms, frames["conversions"], frames["reference_doses"]).assign(
         arm=arm_label(arms["study"], arms["arm_id"]),
         dose=np.where(arms["agent"] == "placebo", 0.0, np.nan),
     )
@@ -112,6 +114,7 @@ def _derive(frames: Frames) -> Frames:
     )
     results = results.assign(
         se_used=standard_errors(results),
+        se_from=standard_error_sources(results),
         hours_after_treatment=hours_after_treatment(results, arms),
         time_point=time_points(results["time_label"], frames["vocabulary"]),
     )

@@ -7,6 +7,7 @@ tables are made from it, and so is the data dictionary in ``data/README.md``.
 from __future__ import annotations
 
 from nmda_bayes.evidence.columns import Column, Table
+from nmda_bayes.evidence.doses import BODY_WEIGHT, DOSE_COLUMNS, FACTORS
 from nmda_bayes.evidence.side_tables import (
     CONCENTRATIONS,
     LEDGER,
@@ -81,6 +82,11 @@ ARMS = Table(
         _text("agent_reported", "what was given, in the word of the source"),
         _text("route", "how it was given, in the words of vocabulary.csv"),
         _text("regimen", "dose, rate and schedule in words"),
+        _text(
+            "schedule",
+            "the regimen in the notation of the section Doses, from which every dose is worked"
+            " out; empty where the report does not say enough, and where no drug was given",
+        ),
         _number("dose_value", "the dose as the trial names it, in dose_unit", at_least=0),
         _text("dose_unit", "unit of dose_value"),
         _number("infusion_hours", "length of one infusion, hours", at_least=0),
@@ -90,13 +96,6 @@ ARMS = Table(
             kind="count",
             at_least=0,
         ),
-        _number(
-            "total_dose_mg_per_kg",
-            "all that was given over the course, mg/kg of the drug and route named: routes and"
-            " enantiomers are not on one scale",
-            at_least=0,
-        ),
-        _number("daily_dose_mg", "mg on a day of treatment", at_least=0),
         _number("treatment_days", "length of the course, days", at_least=0),
         Column("n_randomised", "people given this arm", kind="count", at_least=1),
         _text(
@@ -203,8 +202,8 @@ REFERENCE_DOSES = Table(
         _text("route", "the route", needed=True),
         _text(
             "dose_column",
-            "the column of arms.csv that is divided by it",
-            *("total_dose_mg_per_kg", "daily_dose_mg"),
+            "the dose of an arm, worked out from its schedule, that is divided by it",
+            *DOSE_COLUMNS,
             needed=True,
         ),
         Column("reference_dose", "the dose", kind="number", needed=True, above=0),
@@ -213,6 +212,25 @@ REFERENCE_DOSES = Table(
         _text("why", "why this dose", needed=True),
     ),
     key=("agent", "route"),
+)
+
+CONVERSIONS = Table(
+    "conversions",
+    "an assumption that turns a dose into another measure; what it made is flagged",
+    (
+        _text(
+            "name",
+            "`body_weight` parts mg from mg/kg; the others multiply a total of their agent",
+            *(BODY_WEIGHT, *FACTORS),
+            needed=True,
+        ),
+        Column("value", "the number; empty: none may be assumed there", kind="number", above=0),
+        _text("unit", "its unit", needed=True),
+        _text("applies_to", "`adults`, a study, or an agent", needed=True),
+        _SOURCE,
+        _text("why", "why this number", needed=True),
+    ),
+    key=("name", "applies_to"),
 )
 
 PUBLISHED = Table(
@@ -309,6 +327,7 @@ TABLES: dict[str, Table] = {
         RESULTS,
         CONTRASTS,
         REFERENCE_DOSES,
+        CONVERSIONS,
         PUBLISHED,
         COMPARISONS,
         PHARMACOKINETICS,
