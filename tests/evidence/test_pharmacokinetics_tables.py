@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pint
@@ -238,3 +240,15 @@ def test_a_range_that_runs_backwards_is_found(small, faults_of, data):
     rows.to_csv(small / "pharmacokinetics.csv", index=False)
     (fault,) = faults_of(small)
     assert (fault.row, fault.column) == (2, "value_high")
+
+
+def test_the_readme_counts_them_and_explains_every_reason(data, parameters, concentrations):
+    text = (data / "README.md").read_text("utf-8")
+    for name, rows in (("pharmacokinetics", parameters), ("concentrations", concentrations)):
+        free = int((rows["unusable"] == "").sum())
+        assert re.search(rf"\| {name}\.csv \| {len(rows)} .*?{free} can be used", text), name
+        for reason in set(rows["unusable"]) - {""}:
+            assert f"| {reason} | {name}: " in text, reason
+    whole = parameters.loc[parameters["whole_model"] == "yes", "report"].unique()
+    listed = text.split("`whole_model` marks 16 models")[1].split("`symbol`")[0]
+    assert all(report in listed for report in whole)

@@ -45,6 +45,12 @@ def test_each_tool_has_its_own_domains(judged):
     assert (judged["judgement"] == "not_judged").equals(remarks)
 
 
+def test_the_readme_counts_them(data, judged):
+    text = (data / "README.md").read_text("utf-8")
+    told = f"{len(judged)} judgements and remarks on {judged['study'].nunique()} trials"
+    assert told in text
+
+
 def test_the_review_judged_the_randomisation_of_its_28_trials(base, judged):
     printed = table(base, "comparisons").groupby("study_id")["rob_randomisation"].agg(set)
     assert printed.map(len).eq(1).all()
