@@ -30,9 +30,17 @@ if TYPE_CHECKING:
         study_effects,
         therapeutic_window,
     )
-    from nmda_bayes.evidence import evidence_map, load_evidence, network, table
+    from nmda_bayes.evidence import (
+        dose_coverage,
+        evidence_map,
+        load_evidence,
+        network,
+        study_table,
+        table,
+    )
     from nmda_bayes.figures import (
         plot_benefit_risk,
+        plot_dose_coverage,
         plot_dose_response,
         plot_evidence_map,
         plot_forest,
@@ -61,9 +69,17 @@ _HOMES = {
         "study_effects",
         "therapeutic_window",
     ),
-    "evidence": ("evidence_map", "load_evidence", "network", "table"),
+    "evidence": (
+        "dose_coverage",
+        "evidence_map",
+        "load_evidence",
+        "network",
+        "study_table",
+        "table",
+    ),
     "figures": (
         "plot_benefit_risk",
+        "plot_dose_coverage",
         "plot_dose_response",
         "plot_evidence_map",
         "plot_forest",
@@ -95,6 +111,7 @@ __all__ = [
     "build_model",
     "check",
     "contrasts",
+    "dose_coverage",
     "dose_response",
     "effective_dose",
     "evidence_map",
@@ -105,6 +122,7 @@ __all__ = [
     "number_needed",
     "parse_regimen",
     "plot_benefit_risk",
+    "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
     "plot_forest",
@@ -116,6 +134,7 @@ __all__ = [
     "read_fit",
     "simulate",
     "study_effects",
+    "study_table",
     "table",
     "therapeutic_window",
     "write_fit",

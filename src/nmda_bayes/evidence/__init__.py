@@ -10,8 +10,10 @@ from nmda_bayes.evidence.map import evidence_map
 from nmda_bayes.evidence.network import connected_parts, network, network_faults
 from nmda_bayes.evidence.schemas import dictionary
 from nmda_bayes.evidence.shipped import shipped_folder
+from nmda_bayes.evidence.study_list import study_table
 from nmda_bayes.evidence.summary import Summary, summarise
 from nmda_bayes.evidence.tables import TABLES
+from nmda_bayes.evidence.tested_doses import dose_coverage
 from nmda_bayes.evidence.tree import table
 
 __all__ = [
@@ -19,12 +21,14 @@ __all__ = [
     "Summary",
     "connected_parts",
     "dictionary",
+    "dose_coverage",
     "evidence_map",
     "load_evidence",
     "network",
     "network_faults",
     "review_analysis",
     "shipped_folder",
+    "study_table",
     "summarise",
     "table",
 ]

@@ -1,6 +1,7 @@
 """Figures: labelled arrays in, a matplotlib figure out, with its alternative text as its label."""
 
 from nmda_bayes.figures.benefit_risk import plot_benefit_risk
+from nmda_bayes.figures.dose_coverage import plot_dose_coverage
 from nmda_bayes.figures.dose_response import plot_dose_response
 from nmda_bayes.figures.evidence_map import plot_evidence_map
 from nmda_bayes.figures.forest import plot_forest
@@ -15,6 +16,7 @@ __all__ = [
     "as_png",
     "as_svg",
     "plot_benefit_risk",
+    "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
     "plot_forest",
