@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nmda_bayes.evidence.arm_statistics import Counts, Means
 from nmda_bayes.evidence.count_effects import ZERO_CELL, log_odds_ratio
+from nmda_bayes.evidence.effect_sizes import mean_difference
 from nmda_bayes.evidence.paired_effects import (
     OUT_OF_REACH,
     change_over_its_sd,
@@ -19,15 +20,39 @@ from nmda_bayes.evidence.paired_effects import (
     within_person_correlation,
 )
 
+# Elbourne et al. (2002) give the formulae; the Cochrane Handbook 5.1, 16.4.6.4, works them through
+# for ten people, 7.0 (SD 2.38) against 6.5 (SD 2.21).
+WORKED = Means(7.0, 2.38, 10), Means(6.5, 2.21, 10)
+
 
 @pytest.mark.reference
-def test_the_handbooks_worked_crossover():
-    # Cochrane Handbook 5.1, 16.4.6.4: ten people, correlation 0.68 imputed.
-    arm, comparator = Means(7.0, 2.38, 10), Means(6.5, 2.21, 10)
-    md = paired_mean_difference(arm, comparator, correlation=0.68)
+def test_the_handbooks_mean_difference_with_an_imputed_correlation():
+    md = paired_mean_difference(*WORKED, correlation=0.68)
     assert (round(float(md.estimate), 3), round(float(md.se), 3)) == (0.5, 0.583)
-    smd = paired_standardised_difference(arm, comparator, correlation=0.68)
+
+
+@pytest.mark.reference
+def test_the_handbooks_mean_difference_with_an_imputed_sd_of_differences():
+    # SD of differences 2, from other trials: SE 0.632. The correlation that it implies gives it.
+    r = within_person_correlation(2.38, 2.21, 2)
+    md = paired_mean_difference(*WORKED, correlation=r)
+    assert (round(float(md.estimate), 3), round(float(md.se), 3)) == (0.5, 0.632)
+    np.testing.assert_allclose(r, (2.38**2 + 2.21**2 - 4) / (2 * 2.38 * 2.21))
+
+
+@pytest.mark.reference
+def test_the_handbooks_standardised_difference():
+    smd = paired_standardised_difference(*WORKED, correlation=0.68)
     assert (round(float(smd.estimate), 3), round(float(smd.se), 3)) == (0.218, 0.256)
+
+
+@pytest.mark.parametrize("r", [-0.4, 0.0, 0.5, 0.9])
+def test_a_crossover_needs_fewer_people_than_a_parallel_trial(r):
+    """Elbourne: with equal SDs the variance is (1 - r) times that of a parallel trial of 2n."""
+    arm, comparator = Means(7.0, 2.3, 10), Means(6.5, 2.3, 10)
+    parallel = mean_difference(arm, comparator).variance
+    paired = paired_mean_difference(arm, comparator, correlation=r).variance
+    np.testing.assert_allclose(paired, (1 - r) * parallel)
 
 
 def test_paired_difference_is_that_of_the_people_themselves():
@@ -58,6 +83,31 @@ def test_becker_and_balagtas_worked_by_hand():
     alone = paired_log_odds_ratio(Counts(a, n), Counts(c, n), correlation=0, correction=None)
     separate = log_odds_ratio(Counts(a, n), Counts(c, n), correction=None)
     np.testing.assert_allclose(alone.variance, separate.variance)
+
+
+# People by outcome: under both treatments, the arm alone, the comparator alone, neither.
+PAIRS = [(40, 10, 2, 15), (3, 9, 4, 20), (12, 1, 6, 30)]
+
+
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_becker_and_balagtas_is_the_delta_method_on_the_four_kinds_of_person(pairs):
+    """The same variance from the multinomial, by its gradient, without Becker's formula."""
+    both, first, second, neither = pairs
+    n = sum(pairs)
+    a, c = both + first, both + second
+    phi = (both * neither - first * second) / np.sqrt(a * (n - a) * c * (n - c))
+    made = paired_log_odds_ratio(Counts(a, n), Counts(c, n), correlation=phi, correction=None)
+    shares = np.array(pairs) / n
+    p, q = shares[0] + shares[1], shares[0] + shares[2]
+    logit_of_first = np.array([1, 1, 0, 0]) / (p * (1 - p))
+    logit_of_second = np.array([1, 0, 1, 0]) / (q * (1 - q))
+    gradient = logit_of_first - logit_of_second
+    spread = (np.diag(shares) - np.outer(shares, shares)) / n
+    np.testing.assert_allclose(made.variance, gradient @ spread @ gradient, rtol=1e-12)
+    np.testing.assert_allclose(made.estimate, np.log(p / (1 - p)) - np.log(q / (1 - q)))
+    # Taking the people as two groups would give another variance: larger where they agree.
+    separate = log_odds_ratio(Counts(a, n), Counts(c, n), correction=None)
+    assert (made.variance < separate.variance) == (phi > 0)
 
 
 def test_a_correlation_that_no_table_has_is_told():
