@@ -31,12 +31,15 @@ if TYPE_CHECKING:
         therapeutic_window,
     )
     from nmda_bayes.evidence import (
+        certainty,
         dose_coverage,
+        evidence_cells,
         evidence_map,
         load_evidence,
         network,
         study_table,
         table,
+        write_evidence,
     )
     from nmda_bayes.figures import (
         plot_benefit_risk,
@@ -70,12 +73,15 @@ _HOMES = {
         "therapeutic_window",
     ),
     "evidence": (
+        "certainty",
         "dose_coverage",
+        "evidence_cells",
         "evidence_map",
         "load_evidence",
         "network",
         "study_table",
         "table",
+        "write_evidence",
     ),
     "figures": (
         "plot_benefit_risk",
@@ -109,11 +115,13 @@ __all__ = [
     "Regimen",
     "SpecError",
     "build_model",
+    "certainty",
     "check",
     "contrasts",
     "dose_coverage",
     "dose_response",
     "effective_dose",
+    "evidence_cells",
     "evidence_map",
     "fit",
     "interval",
@@ -137,6 +145,7 @@ __all__ = [
     "study_table",
     "table",
     "therapeutic_window",
+    "write_evidence",
     "write_fit",
     "write_report",
 ]

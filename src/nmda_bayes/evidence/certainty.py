@@ -236,7 +236,9 @@ def _bias(tree: xr.DataTree) -> pd.DataFrame | None:
     if "risk_of_bias" not in tree.children or not len(table(tree, "risk_of_bias")):
         return None
     rows = table(tree, "risk_of_bias")
-    rows = rows[rows["domain"].isin(BIAS_DOMAINS) & rows["judgement"].isin(JUDGEMENTS[:-1])]
+    # A judgement of one outcome says nothing of the others.
+    rows = rows[rows["domain"].isin(BIAS_DOMAINS) & (rows["scope"] == "")]
+    rows = rows[rows["judgement"].isin(JUDGEMENTS[:-1])]
     worst = rows.assign(place=rows["judgement"].map(JUDGEMENTS.index))
     wide = worst.pivot_table("place", "study", "domain", aggfunc="max")
     return wide.reindex(columns=[*BIAS_DOMAINS]).map(
@@ -246,12 +248,9 @@ def _bias(tree: xr.DataTree) -> pd.DataFrame | None:
 
 def _people_by_bias(trials: pd.DataFrame, bias: pd.DataFrame | None) -> np.ndarray:
     out = np.zeros((len(BIAS_DOMAINS), len(JUDGEMENTS)), np.int64)
-    people = trials["people"].fillna(0).to_numpy()
-    for i, domain in enumerate(BIAS_DOMAINS):
-        if bias is None:
-            words = pd.Series(NOT_JUDGED, trials.index)
-        else:
-            words = trials["study"].map(bias[domain]).fillna(NOT_JUDGED)
-        for j, judgement in enumerate(JUDGEMENTS):
-            out[i, j] = int(people[(words == judgement).to_numpy()].sum())
+    for study, people in zip(trials["study"], trials["people"].fillna(0), strict=True):
+        for i, domain in enumerate(BIAS_DOMAINS):
+            known = bias is not None and study in bias.index
+            word = str(bias.loc[study, domain]) if bias is not None and known else NOT_JUDGED
+            out[i, JUDGEMENTS.index(word)] += int(people)
     return out

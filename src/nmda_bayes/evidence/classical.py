@@ -87,8 +87,8 @@ def dersimonian_laird(estimate: ArrayLike, variance: ArrayLike) -> Pool:
     Higgins JPT et al. (2003), BMJ 327:557, doi:10.1136/bmj.327.7414.557 (I²). Higgins JPT,
     Thompson SG, Spiegelhalter DJ (2009), J R Stat Soc A 172:137,
     doi:10.1111/j.1467-985X.2008.00552.x, and IntHout J et al. (2016), BMJ Open 6:e010247,
-    doi:10.1136/bmjopen-2015-010247 (the interval for a new trial; of their two choices of degrees
-    of freedom the wider).
+    doi:10.1136/bmjopen-2015-010247 (the interval for a new trial, here with the k - 2 degrees of
+    freedom of the former).
     """
     every, spread = numbers(estimate=estimate, variance=variance)
     require(spread > 0, "variance", "must be more than 0", spread)
@@ -97,7 +97,8 @@ def dersimonian_laird(estimate: ArrayLike, variance: ArrayLike) -> Pool:
     weights = np.full(every.shape, np.nan)
     k = y.size
     if k == 0:
-        return Pool(*[float("nan")] * 9, weights, 0)
+        none = float("nan")
+        return Pool(none, none, none, none, none, none, none, none, none, weights, 0)
     w = 1 / v
     q = float(np.sum(w * (y - np.average(y, weights=w)) ** 2))
     excess = max(0.0, q - (k - 1)) if k > 1 else 0.0

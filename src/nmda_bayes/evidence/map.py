@@ -109,7 +109,8 @@ def _seen(tree: xr.DataTree, *, with_time: bool) -> pd.DataFrame:
 def _people(seen: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """One row a study and cell: outcomes and times share people, arms do not, crossed arms do."""
     mine = ["study", "crossover", *by]
-    arms = seen.groupby([*dict.fromkeys([*mine, AGENT])], as_index=False)["participants"].max()
+    keys = [*dict.fromkeys([*mine, AGENT])]
+    arms = seen.groupby(keys)["participants"].max().reset_index()
     if AGENT in by:
         return arms
     added = arms.groupby(mine)["participants"]

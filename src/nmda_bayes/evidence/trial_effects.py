@@ -49,9 +49,9 @@ def told_arms(tree: xr.DataTree, comparators: Sequence[str]) -> pd.DataFrame:
         in each arm).
     """
     arms, results, studies = (table(tree, name) for name in ("arms", "results", "studies"))
-    rows = results[results["unusable"] == ""].merge(
-        arms[["arm", "agent", "dose", "overlaps"]], on="arm"
-    )
+    given = arms[["arm", "agent", "dose", "overlaps"]]
+    told = results[results["unusable"] == ""]
+    rows = told.drop(columns=["agent", "dose", "overlaps"], errors="ignore").merge(given, on="arm")
     rows = rows[~rows["overlaps"].str.startswith("stratum")]
     rows = rows.merge(studies[["study", "condition_group", "design"]], on="study")
     rows["reference"] = rows["agent"].isin([*comparators]) | (rows["dose"] == 0)
@@ -96,12 +96,11 @@ def _at_one_time(rows: pd.DataFrame) -> pd.DataFrame:
         rank_kind=rank, rank_period=rows["period"].map(_ORDER).fillna(1),
         rank_hours=hours.abs().fillna(words),
     ).sort_values(["rank_period", "rank_kind", "rank_hours", "line"], kind="stable")  # fmt: skip
-    kept = []
-    for _, mine in ranked.groupby(["study", "outcome"], sort=False):
-        moments = mine.groupby(_MOMENT, sort=False, dropna=False)
-        both = [m for _, m in moments if m["reference"].any() and not m["reference"].all()]
-        kept += both[:1]
-    return pd.concat(kept) if kept else rows.iloc[:0]
+    ranked["moment"] = ranked.groupby(["study", "outcome", *_MOMENT], dropna=False).ngroup()
+    sides = ranked.groupby("moment")["reference"]
+    both = ranked[sides.transform("any") & ~sides.transform("all")]
+    first = both.groupby(["study", "outcome"])["moment"].transform("first")
+    return both[both["moment"] == first]
 
 
 def effects_of_arms(arms: pd.DataFrame, correction: float | None) -> pd.DataFrame:
@@ -145,22 +144,22 @@ EFFECT_COLUMNS: Final = [
 
 def _together(arms: pd.DataFrame) -> dict[str, Any]:
     """Take the arms of one side together: counts added, means weighted by people."""
-    n = arms["n"].astype(float)
-    weight = n if n.notna().all() else 1 / arms["se"] ** 2
+    numbers = ("n", "events", "mean", "se", "sd", "factor")
+    n, events, mean, se, sd, factor = (arms[c].to_numpy(float) for c in numbers)
+    weight = 1 / se**2 if np.isnan(n).any() else n
     share = weight / weight.sum()
     freedom = (n - 1).sum()
+    spread = np.sqrt(((n - 1) * sd**2).sum() / freedom) if freedom > 0 else np.nan
     return {
-        "n": n.sum(min_count=len(n)),
-        "people": n.sum(),
-        "largest": n.max(),
-        "events": arms["events"].sum(min_count=len(arms)),
-        "mean": float((share * arms["mean"]).sum(min_count=len(arms))),
-        "se": float(np.sqrt((share**2 * arms["se"] ** 2).sum(min_count=len(arms)))),
-        "sd": float(np.sqrt(((n - 1) * arms["sd"] ** 2).sum(min_count=len(arms)) / freedom))
-        if freedom > 0
-        else np.nan,
-        "factor": arms["factor"].iloc[0] if len(set(arms["factor"])) == 1 else np.nan,
-        "unit": arms["unit"].iloc[0],
+        "n": n.sum(),
+        "people": np.nansum(n),
+        "largest": np.nanmax([*n, 0.0]),
+        "events": events.sum(),
+        "mean": float((share * mean).sum()),
+        "se": float(np.sqrt((share**2 * se**2).sum())),
+        "sd": float(spread),
+        "factor": factor[0] if (factor == factor[0]).all() else np.nan,
+        "unit": str(arms["unit"].iloc[0]),
         "crossover": bool(arms["crossover"].any()),
     }
 
@@ -170,9 +169,7 @@ def _compared(
 ) -> dict[str, Any]:
     crossover = here["crossover"] or there["crossover"]
     people = (
-        np.nanmax([here["largest"], there["largest"], 0.0])
-        if crossover
-        else here["people"] + there["people"]
+        max(here["largest"], there["largest"]) if crossover else here["people"] + there["people"]
     )
     out: dict[str, Any] = {"people": people, "crossover": crossover, "note": ""}
     out |= {"unit": here["unit"], "factor": here["factor"]}
