@@ -13,5 +13,6 @@ from nmda_bayes.evidence.readers import netmeta as netmeta
 from nmda_bayes.evidence.readers import revman as revman
 from nmda_bayes.evidence.readers.catalogue import READERS, Reader, conventions, reader
 from nmda_bayes.evidence.readers.own import load_own
+from nmda_bayes.evidence.readers.said import Said, said
 
-__all__ = ["READERS", "Reader", "conventions", "load_own", "reader"]
+__all__ = ["READERS", "Reader", "Said", "conventions", "load_own", "reader", "said"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -65,7 +66,8 @@ def load_own(sheet: Sheet, source: str, said: Said) -> xr.DataTree:
     tree = _checked(made, source, reading)
     for name in ("results", "contrasts"):
         made_lines = tree[name]["line"].to_numpy()
-        tree[name]["line"] = ("row", [reading.lines[int(line) - 2] for line in made_lines])
+        lines = np.array([reading.lines[int(line) - 2] for line in made_lines], dtype=int)
+        tree[name]["line"] = xr.DataArray(lines, dims="row")
     return _told(tree, reader.name, [*reading.notes, *notes], _columns(reading), reading.reference)
 
 
