@@ -94,7 +94,7 @@ def schedule_from_columns(arm: pd.Series) -> str:
 
 
 def dose_faults(frames: dict[str, pd.DataFrame]) -> Iterator[Fault]:
-    """Say which schedules cannot be read, which doses are typed, which conversions apply to nothing.
+    """Say which schedules cannot be read, which doses are typed, which conversions fit nothing.
 
     Parameters
     ----------
