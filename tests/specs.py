@@ -49,7 +49,7 @@ def outcome(
     """An outcome with a prior for all that its parts need; ``parameters`` replaces some of them."""
     content = {"likelihood": likelihood, "curve": curve, "heterogeneity": heterogeneity}
     given = {"baseline": BASELINE, "heterogeneity_sd": HETEROGENEITY_SD}
-    needed = needed_parameters(content) or ()
+    needed = needed_parameters({**content, **more}) or ()
     written = {name: deepcopy(given.get(name, parameter())) for name in needed}
     return {**content, "parameters": written | dict(parameters or {}), **more}
 

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from nmda_bayes.inference import fit, read_fit, write_fit
     from nmda_bayes.intervals import interval
     from nmda_bayes.model import build_model
+    from nmda_bayes.published_priors import prior_library
     from nmda_bayes.regimens import Regimen, parse_regimen
     from nmda_bayes.report import write_report
     from nmda_bayes.simulate import simulate
@@ -98,6 +99,7 @@ _HOMES = {
     "inference": ("fit", "read_fit", "write_fit"),
     "intervals": ("interval",),
     "model": ("build_model",),
+    "published_priors": ("prior_library",),
     "regimens": ("Regimen", "parse_regimen"),
     "report": ("write_report",),
     "simulate": ("simulate",),
@@ -139,6 +141,7 @@ __all__ = [
     "plot_prior_posterior",
     "plot_side_by_side",
     "plot_window",
+    "prior_library",
     "read_fit",
     "simulate",
     "study_effects",

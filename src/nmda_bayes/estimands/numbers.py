@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.dims import AGENT, DOSE, OUTCOME, SAMPLE
-from nmda_bayes.estimands.reading import is_risk, spec_of
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
+from nmda_bayes.estimands.reading import is_risk, spec_of, variable
 from nmda_bayes.estimands.response import (
     Doses,
     absolute_risk,
@@ -69,7 +69,8 @@ def effective_dose(
     -------
     xr.DataArray
         Dims agent, condition, chain, draw; NaN in the draws where no dose of the grid reaches it,
-        so that their share is the probability that the effect is not reached.
+        so that their share is the probability that the effect is not reached. Curves with an
+        inverse in closed form give the dose itself, others the line between two doses of the grid.
 
     Raises
     ------
@@ -90,7 +91,29 @@ def effective_dose(
     d_low, d_high = grid.isel({DOSE: before}), grid.isel({DOSE: first})
     span = (high - low).where(high != low, 1.0)
     between = d_low + (d_high - d_low) * (effect - low) / span
-    return between.where(reached.any(DOSE)).rename("effective_dose")
+    exact = _closed_form(fit, outcome, effect, baseline_risk)
+    if exact is not None:
+        between = exact.where((exact >= d_low) & (exact <= d_high), between)
+    found = between.where(reached.any(DOSE)).transpose(AGENT, CONDITION, *SAMPLE)
+    return found.rename("effective_dose")
+
+
+def _closed_form(
+    fit: xr.DataTree, outcome: str, effect: float, baseline_risk: float | None
+) -> xr.DataArray | None:
+    """The dose by the curve's own inverse; None where it has none."""
+    spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
+    curve = spec.outcomes[outcome].shape
+    if curve.inverse is None:
+        return None
+    target = effect
+    if is_risk(spec, outcome):
+        if not 0 < effect < 1:
+            return None
+        start = stated_baseline(fit, baseline_risk)
+        target = np.log(effect / (1 - effect)) - np.log(start / (1 - start))
+    theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
+    return curve.dose_for(xr.DataArray(target), theta)
 
 
 def number_needed(

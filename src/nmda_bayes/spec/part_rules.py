@@ -8,7 +8,7 @@ from typing import Any
 from nmda_bayes.components.curves import CURVES, Curve
 from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS, LOGIT
 from nmda_bayes.errors import Fault
-from nmda_bayes.prior_library import HETEROGENEITY, LIBRARIES, LOG_OR, SMD
+from nmda_bayes.published_priors import HETEROGENEITY, LIBRARIES, LOG_OR, SMD
 
 
 def curve_of(outcome: Mapping[str, Any]) -> Curve | None:

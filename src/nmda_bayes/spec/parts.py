@@ -20,8 +20,8 @@ from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import cutoff_of
 from nmda_bayes.errors import nearest
-from nmda_bayes.prior_library import library_faults
 from nmda_bayes.priors import FAMILIES
+from nmda_bayes.published_priors import library_faults
 from nmda_bayes.spec.shorthand import NAMES, with_library
 
 

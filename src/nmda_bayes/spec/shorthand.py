@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nmda_bayes.components.curves import CURVES
-from nmda_bayes.prior_library import library_faults, prior_library
+from nmda_bayes.published_priors import library_faults, prior_library
 
 NAMES = ("library", "outcome", "comparison")
 

@@ -26,19 +26,59 @@ LARGEST = "the largest effect that you would believe, on the scale of the linear
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Advice on one prior.
+    """Advice on one prior: normal, for every parameter is on the unconstrained scale.
 
     Attributes
     ----------
-    prior
-        A prior that could be written; empty where the doses that were tried are not known. A is
-        half of the largest effect that the reader would believe.
     why
         What it says, in words.
+    mu
+        Its mean; None where the doses that were tried are not known, or say nothing.
+    sigma
+        Its SD.
+    unit
+        ``A`` where sigma counts half of the largest effect that the reader would believe, ``log A``
+        where its logarithm is the mean; empty where neither.
     """
 
-    prior: str
     why: str
+    mu: float | None = None
+    sigma: float = 0.0
+    unit: str = ""
+
+    @property
+    def prior(self) -> str:
+        """The prior as a reader would write it; empty where there are no numbers."""
+        if self.mu is None:
+            return ""
+        mu = "log(A)" if self.unit == "log A" else f"{self.mu:.3g}"
+        sigma = f"{self.sigma:.3g}" + (" A" if self.unit == "A" else "")
+        return f"Normal(mu={mu}, sigma={sigma})"
+
+    def written(self, largest_effect: float) -> dict[str, Any]:
+        """Write the advice as a spec would, for a reader who has made it theirs.
+
+        Parameters
+        ----------
+        largest_effect
+            The largest effect that the reader would believe.
+
+        Returns
+        -------
+        dict[str, Any]
+            A prior of a spec.
+
+        Raises
+        ------
+        ValueError
+            If there are no numbers.
+        """
+        if self.mu is None:
+            raise ValueError(f"there are no numbers in this advice: {self.why}")
+        half = largest_effect / 2
+        mu = math.log(half) if self.unit == "log A" else self.mu
+        sigma = self.sigma * half if self.unit == "A" else self.sigma
+        return {"dist": "Normal", "kwargs": {"mu": mu, "sigma": sigma}, "why": self.why}
 
     def __str__(self) -> str:
         return f"{self.prior}: {self.why}" if self.prior else self.why
@@ -51,6 +91,15 @@ def _range(doses: Doses) -> tuple[float, float]:
     """Mean and SD of a log dose: 95 % between half the smallest and twice the largest tried."""
     low, high = math.log(min(doses) / 2), math.log(max(doses) * 2)
     return (low + high) / 2, (high - low) / (2 * HALF_95)
+
+
+def _times_largest(doses: Doses, low: float, high: float) -> tuple[float, float]:
+    """Mean and SD of a log dose: 95 % between two multiples of the largest tried."""
+    largest = math.log(max(doses))
+    return (
+        largest + 0.5 * math.log(low * high),
+        math.log(high / low) / (2 * HALF_95),
+    )
 
 
 def _rate(doses: Doses) -> tuple[float, float]:
@@ -66,9 +115,14 @@ RULES: dict[str, tuple[Callable[[Doses], tuple[float, float]], str]] = {
         " Emax curve is a straight line and its two parameters cannot be told apart",
     ),
     "log_dose_scale": (
-        _range,
-        "95 % between half the smallest and twice the largest dose tried; a smaller one is a jump"
-        " that no tested dose can place",
+        lambda doses: _times_largest(doses, 0.01, 0.5),
+        "95 % between a hundredth and half of the largest dose tried (the bounds of DoseFinding):"
+        " below it the rise is a jump, above it a straight line",
+    ),
+    "log_growth_dose": (
+        lambda doses: _times_largest(doses, 0.1, 2),
+        "95 % between a tenth and twice the largest dose tried (the bounds of DoseFinding): below"
+        " it the whole effect is at the last dose, above it the curve is a straight line",
     ),
     "log_rate": (
         _rate,
@@ -118,21 +172,18 @@ def advise(curve: Curve, name: str, doses: Doses) -> Advice:
     base = re.sub(r"_\d+$", "", name)
     if base in RULES:
         numbers, why = RULES[base]
-        if not len(doses):
-            return Advice("", why)
-        mu, sigma = numbers(doses)
-        return Advice(f"Normal(mu={mu:.3g}, sigma={sigma:.3g})", why)
+        return Advice(why, *numbers(doses)) if len(doses) else Advice(why)
     if name in EFFECTS:
-        return Advice("Normal(mu=0, sigma=A)", f"A = half of {LARGEST}")
+        return Advice(f"A = half of {LARGEST}", 0.0, 1.0, "A")
     if name == "log_amplitude":
-        return Advice("Normal(mu=log(A), sigma=0.5)", f"A = half of {LARGEST}")
+        return Advice(f"A = half of {LARGEST}", 0.0, 0.5, "log A")
     if name.startswith("log_"):
-        return Advice("", "the logarithm of a positive quantity: think of its range, take logs")
+        return Advice("the logarithm of a positive quantity: think of its range, take logs")
     why = f"its share of the effect at the largest dose tried within A, half of {LARGEST}"
     unit = _at_the_largest(curve, name, doses) if len(doses) else 0.0
     if not (math.isfinite(unit) and unit > 0):
-        return Advice("", why)
-    return Advice(f"Normal(mu=0, sigma={1 / unit:.3g} A)", why)
+        return Advice(why)
+    return Advice(why, 0.0, 1 / unit, "A")
 
 
 def _at_the_largest(curve: Curve, name: str, doses: Doses) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nmda_bayes.components.curves.advice import Advice, advise
-from nmda_bayes.components.curves.options import OPTIONS, dose_notes
+from nmda_bayes.components.curves.options import OPTIONS, as_toml, as_words, dose_notes
 from nmda_bayes.errors import nearest
 
 LOG = "log_"
@@ -90,7 +90,7 @@ class Curve:
             value = options.get(name, default)
             if value is inspect.Parameter.empty:
                 sound = False
-                example = f"Write for instance curve_options = {_as_toml(self.example)}."
+                example = f"Write for instance curve_options = {as_toml(self.example)}."
                 yield name, f"curve '{self.name}' needs {name}: {OPTIONS[name].wanted}", example
             elif not OPTIONS[name].is_sound(value):
                 sound = False
@@ -126,7 +126,7 @@ class Curve:
         count = self.how_many(**filled) if self.how_many is not None else 0
         members = tuple(f"{self.numbered}_{i + 1}" for i in range(count))
         scalars = tuple(p for p in self.parameters if p != self.numbered)
-        words = {name: _as_words(value) for name, value in filled.items()}
+        words = {name: as_words(value) for name, value in filled.items()}
         return replace(
             self,
             parameters=(*scalars, *members),
@@ -293,18 +293,3 @@ def curve(
 
 def _is_member(name: str, numbered: str) -> bool:
     return name.removeprefix(f"{numbered}_").isdigit() and name.startswith(numbered)
-
-
-def _as_words(value: Any) -> str:
-    values = value if isinstance(value, list | tuple) else (value,)
-    return ", ".join(f"{v:g}" for v in values) or "none"
-
-
-def _as_toml(options: Mapping[str, Any]) -> str:
-    pairs = (
-        f"{name} = [{_as_words(value)}]"
-        if isinstance(value, list | tuple)
-        else f"{name} = {value:g}"
-        for name, value in options.items()
-    )
-    return f"{{ {', '.join(pairs)} }}"

@@ -36,12 +36,12 @@ def log_linear(x: Any, xp: Any, *, slope: Any) -> Any:
 
 
 @curve(
-    "e1 · (exp(x / exp(log_dose_scale)) − 1)",
-    inverse=lambda effect, e1, log_dose_scale: np.exp(log_dose_scale) * np.log1p(effect / e1),
+    "e1 · (exp(x / exp(log_growth_dose)) − 1)",
+    inverse=lambda effect, e1, log_growth_dose: np.exp(log_growth_dose) * np.log1p(effect / e1),
 )
-def exponential(x: Any, xp: Any, *, e1: Any, log_dose_scale: Any) -> Any:
+def exponential(x: Any, xp: Any, *, e1: Any, log_growth_dose: Any) -> Any:
     """Rising ever faster: an effect that only large doses show."""
-    return e1 * xp.expm1(xp.minimum(x * xp.exp(-log_dose_scale), LARGEST_EXPONENT))
+    return e1 * xp.expm1(xp.minimum(x * xp.exp(-log_growth_dose), LARGEST_EXPONENT))
 
 
 def _smaller_root(effect: Any, slope: Any, curvature: Any) -> Any:

@@ -109,3 +109,42 @@ def dose_notes(options: Mapping[str, Any], doses: Sequence[float]) -> Iterator[s
             yield f"top_dose: {value:g} lies below the largest dose tried ({high:g})"
         if name == "steps" and value and value[0] > low * slack:
             yield f"steps: the doses tried from {low:g} up to {value[0]:g} are held at no effect"
+
+
+def as_words(value: Any) -> str:
+    """Write an option's value for a reader.
+
+    Parameters
+    ----------
+    value
+        A number or several.
+
+    Returns
+    -------
+    str
+        The numbers with commas.
+    """
+    values = value if isinstance(value, list | tuple) else (value,)
+    return ", ".join(f"{v:g}" for v in values) or "none"
+
+
+def as_toml(options: Mapping[str, Any]) -> str:
+    """Write options as a spec would.
+
+    Parameters
+    ----------
+    options
+        Sound options.
+
+    Returns
+    -------
+    str
+        An inline table.
+    """
+    pairs = (
+        f"{name} = [{as_words(value)}]"
+        if isinstance(value, list | tuple)
+        else f"{name} = {value:g}"
+        for name, value in options.items()
+    )
+    return f"{{ {', '.join(pairs)} }}"
