@@ -11,6 +11,7 @@ import pandas as pd
 from nmda_bayes.checks.identifiability import NO_TRIAL, PRIOR_ONLY
 from nmda_bayes.dims import AGENT, OUTCOME
 from nmda_bayes.report.blocks import Heading, Items, Section, Table, Text, as_table, folded
+from nmda_bayes.report.domains import domains
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import count, exact, listed, name, opened
@@ -37,7 +38,7 @@ def certainty(view: View, gallery: Gallery) -> Section:
     Returns
     -------
     Section
-        Trials by cell, and caveats.
+        Caveats, trials by cell, and the domains of certainty by agent.
     """
     blocks: list[object] = [
         Text(
@@ -47,6 +48,7 @@ def certainty(view: View, gallery: Gallery) -> Section:
         Items(tuple(_caveats(view))),
         Heading("Trials of each agent in each condition"),
         *_cells(view),
+        *domains(view),
     ]
     return Section("certainty", "Certainty and holes", tuple(blocks))
 
