@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from nmda_bayes.figures import plot_evidence_map, plot_network, plot_prior_posterior
+from nmda_bayes.evidence import evidence_map as map_of
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.figures import (
+    plot_dose_coverage,
+    plot_evidence_map,
+    plot_network,
+    plot_prior_posterior,
+)
 from nmda_bayes.intervals import INTERVAL_TEXT
 from tests.figures.conftest import make_evidence, make_map, make_parameters, texts
 
@@ -87,6 +94,91 @@ def test_network_reads_a_fits_design_without_participants():
 def test_a_large_network_is_drawn():
     figure = plot_network(make_evidence(47))
     assert len(figure.axes[0].texts) == 47
+
+
+@pytest.fixture(scope="module")
+def flat():
+    """Trials of several doses of two drugs; a third has no dose."""
+    rows = [
+        ("A", "placebo", 0, 2, 20), ("A", "x", 5, 8, 21), ("A", "x", 10, 9, 30),
+        ("B", "placebo", 0, 1, 10), ("B", "x", 5, 3, 11), ("B", "y", 500, 5, 12),
+        ("C", "z", None, 1, 9), ("C", "placebo", 0, 1, 8),
+    ]  # fmt: skip
+    return load_evidence(pd.DataFrame(rows, columns=["study", "agent", "dose", "events", "n"]))
+
+
+def test_a_network_by_dose_tells_doses_of_one_agent_apart(flat):
+    figure = plot_network(flat, by="dose")
+    names = {t.get_text() for t in figure.axes[0].texts if not t.get_text().isdigit()}
+    assert names == {"placebo (reference)", "x, 5", "x, 10", "y, 500", "z, dose?"}
+    edges = [line for line in figure.axes[0].lines if line.get_label() == "_edge"]
+    within = [line for line in edges if len(line.get_xdata()) > 2]
+    assert (len(edges), len(within)) == (6, 1)
+    assert "doses of one agent" in texts(figure)
+    # Area follows people: 32 at x 5, 30 at x 10, 12 at y, 9 at z.
+    sizes = collection(figure.axes[0], "_agents").get_sizes()
+    assert sizes.argmax() == 0
+    assert np.diff(np.sort(sizes)).min() > 0
+
+
+def test_a_network_of_an_outcome_has_its_trials_alone(flat):
+    assert "0 agents" in plot_network(flat, outcome="another").get_label()
+    assert "4 agents and 4 comparisons" in plot_network(flat).get_label()
+    for more in ({"by": "dose"}, {"outcome": "pain"}):
+        with pytest.raises(ValueError, match="load_evidence"):
+            plot_network(make_evidence(3), **more)
+
+
+def test_a_network_of_very_many_nodes_says_what_it_leaves_out():
+    figure = plot_network(make_evidence(130))
+    assert len(figure.axes[0].texts) == 100
+    assert any("30 more nodes" in text for text in texts(figure))
+
+
+def test_dose_coverage_marks_each_dose_with_its_people(flat):
+    figure = plot_dose_coverage(flat)
+    axes = figure.axes[0]
+    doses = [c for c in axes.collections if c.get_label() == "_doses"]
+    assert [sorted(c.get_offsets()[:, 0]) for c in doses] == [[5, 10], [500]]
+    # 21 and 11 people took x 5, 30 took x 10: one mark a dose, its area by people.
+    at = dict(zip(doses[0].get_offsets()[:, 0], doses[0].get_sizes(), strict=True))
+    assert at[5] - at[10] == pytest.approx(110 * 2 / 30)
+    assert axes.get_xscale() == "log"
+    assert "No dose known (arms): z (1)." in texts(figure)
+    assert overlaps(figure, [t for t in axes.texts if t.get_visible()]) == []
+
+
+def test_dose_coverage_of_the_base_marks_reference_doses():
+    figure = plot_dose_coverage(load_evidence(), agents=["ketamine", "s_ketamine", "memantine"])
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "mg/kg of the course",
+        "mg on a day of treatment",
+    ]
+    marks = [
+        line for axes in figure.axes for line in axes.lines if line.get_label() == "_reference"
+    ]
+    assert {0.5, 0.25, 20.0} <= {line.get_xdata()[0] for line in marks}
+    for axes in figure.axes:
+        assert overlaps(figure, [t for t in axes.texts if t.get_visible()]) == []
+
+
+def test_dose_coverage_without_any_dose_says_so(flat):
+    frame = pd.DataFrame({"study": ["A", "A"], "agent": ["x", "placebo"], "events": 1, "n": 9})
+    assert "No dose is known." in texts(plot_dose_coverage(load_evidence(frame)))
+    with pytest.raises(ValueError, match="reference_dose"):
+        plot_dose_coverage(pd.DataFrame({"agent": ["x"]}))
+
+
+def test_a_map_over_time_has_a_row_of_panels_a_window(flat):
+    cells = map_of(flat, ("agent", "condition", "outcome", "time"))
+    figure = plot_evidence_map(cells)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == cells.sizes["time"]
+    assert shown[-1].get_ylabel() == "time unknown"
+    zeros = [t for axes in shown for t in axes.texts if t.get_text() == "0"]
+    assert len(zeros) == int((cells == 0).sum()) > 0
+    with pytest.raises(ValueError, match="four dims"):
+        plot_evidence_map(cells.expand_dims(place=["here"]))
 
 
 def test_empty_cells_of_the_map_are_drawn_as_empty():

@@ -122,7 +122,7 @@ def _by_dose(tree: xr.DataTree, reference: str, most: int | None) -> Iterator[st
     )
     if len(several):
         shown = several.assign(tried=several["tried"].str.replace("@", "", regex=False))
-        yield from _cut(shown[["study", "agent", "tried"]], most, "such trials")
+        yield from _cut(_filled(shown[["study", "agent", "route", "tried"]]), most, "such trials")
         yield ""
     yield from _edges(net, most)
 

@@ -56,4 +56,4 @@ def _cut(text: str, width: int) -> str:
 def _text(value: object) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
-    return " ".join(str(value).split())
+    return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split())

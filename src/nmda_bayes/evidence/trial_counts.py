@@ -38,7 +38,7 @@ def trials_by_time(tree: xr.DataTree, reference: str = "placebo") -> pd.DataFram
 
 
 def arms_by_dose(tree: xr.DataTree, reference: str = "placebo") -> pd.DataFrame:
-    """List the agents of each trial with the doses that it tried.
+    """List the agents of each trial, by route, with the doses that it tried.
 
     Parameters
     ----------
@@ -50,15 +50,17 @@ def arms_by_dose(tree: xr.DataTree, reference: str = "placebo") -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        Columns study, agent, doses (how many known ones among the arms with a usable row), tried
-        (the doses, in words).
+        Columns study, agent, route, doses (how many known ones among the arms with a usable row;
+        arms that repeat the people of others do not count), tried (the doses, in words).
     """
     arms = dose_coverage(tree, reference=reference)
-    arms = arms[arms["usable"] & arms["dose"].notna()].sort_values("dose", kind="stable")
+    known = arms["usable"] & arms["dose"].notna() & (arms["overlaps"] == "")
+    arms = arms[known].sort_values("dose", kind="stable")
     named = arms.assign(tried=dose_nodes(arms).str.replace(r"^.*@", "", regex=True))
-    by = named.groupby(["study", "agent"], sort=False)["tried"]
+    by = named.groupby(["study", "agent", "route"], sort=False)["tried"]
     out = pd.DataFrame({"doses": by.nunique(), "tried": by.agg(lambda d: ", ".join(d.unique()))})
-    return out.reset_index().sort_values(["doses", "study"], ascending=[False, True])
+    out = out.reset_index().sort_values(["doses", "study"], ascending=[False, True])
+    return out.reset_index(drop=True)
 
 
 def arms_at_doses(arms: pd.DataFrame) -> pd.DataFrame:
