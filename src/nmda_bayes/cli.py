@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from nmda_bayes.errors import EvidenceError, Fault, InputError
 
@@ -44,6 +45,18 @@ Evidence = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the results.")]
 
 
+class _Command(TyperCommand):
+    """A verb; ``show --evidence`` with nothing behind it means the shipped base."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Fill in what a bare ``--evidence`` means."""
+        if self.name == "show" and "--evidence" in args:
+            after = args.index("--evidence") + 1
+            if after == len(args) or args[after].startswith("-"):
+                args = [*args[:after], "nmda", *args[after:]]
+        return super().parse_args(ctx, args)
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -70,7 +83,7 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
             code = INTERRUPTED
         raise typer.Exit(code)
 
-    return app.command(function.__name__)(verb)
+    return app.command(function.__name__, cls=_Command)(verb)
 
 
 @_verb
@@ -103,11 +116,34 @@ def check(
 
 
 @_verb
-def show(spec: Spec, evidence: Evidence = None) -> int:
-    """Print the generative model, the priors, and the arms and network that it will see.
+def show(
+    spec: Annotated[
+        str | None,
+        typer.Argument(help="A spec (TOML), or the name of a shipped one; none: the evidence."),
+    ] = None,
+    evidence: Evidence = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Without a spec: a new or empty folder for figures and tables."),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Without a spec: print long tables whole.")
+    ] = False,
+) -> int:
+    """Print what a spec means and will see; or, with --evidence alone, what evidence there is.
 
     nmda-bayes show benefit_risk
+
+    nmda-bayes show --evidence
+
+    nmda-bayes show --evidence my_trials.csv --out figures
     """
+    if spec is None and evidence is not None:
+        return _show_evidence(evidence, out, whole)
+    if spec is None or out is not None or whole:
+        what = "there is nothing to show" if spec is None else "--out and --all go without a spec"
+        mend = "Name a spec, or give --evidence (with --out or --all, if you like) and no spec."
+        raise InputError([Fault(what, mend)])
     from nmda_bayes.report.show import show_text
 
     typer.echo(show_text(*_read(spec, evidence)))
@@ -175,6 +211,22 @@ def simulate(
     content = reading.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
     (out / "spec.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
     typer.echo(f"synthetic evidence: {out}; fit it with: nmda-bayes fit {out}/spec.toml --out ...")
+    return DONE
+
+
+def _show_evidence(evidence: Path, out: Path | None, whole: bool) -> int:
+    """Print what evidence there is, and write its figures and tables where that is asked for."""
+    from nmda_bayes.evidence import load_evidence
+    from nmda_bayes.evidence.overview import describe
+
+    loaded = load_evidence(str(evidence))
+    typer.echo(describe(loaded, whole=whole))
+    if out is not None:
+        from nmda_bayes.figures.evidence_folder import write_evidence_folder
+
+        with _new_folder(out), _stage("drawing"):
+            written = write_evidence_folder(out, loaded)
+        typer.echo(f"\n{len(written)} files: {out}")
     return DONE
 
 
