@@ -124,15 +124,15 @@ def test_a_relative_dose_has_the_yardstick_of_its_agent_and_route_or_none():
 
 @pytest.mark.parametrize("word", sorted(CATALOGUES))
 def test_the_schema_lists_the_catalogue(word):
-    from nmda_bayes.spec import schema
+    from nmda_bayes.spec import parts
 
     catalogue = {
-        "curve": schema.CURVES,
+        "curve": parts.CURVES,
         "likelihood": LIKELIHOODS,
         "heterogeneity": HETEROGENEITIES,
         "exposure": EXPOSURES,
-        "pooling": schema.POOLINGS,
-        "dist": schema.FAMILIES,
+        "pooling": parts.POOLINGS,
+        "dist": parts.FAMILIES,
     }[word]
     definition = AnalysisSpec.model_json_schema()["$defs"][CATALOGUES[word]]
     assert definition["properties"][word]["enum"] == list(catalogue)
