@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from nmda_bayes.components.curves import CURVES, Curve
@@ -49,6 +57,10 @@ def _listed(catalogue: Mapping[str, Any]) -> Any:
     return Field(json_schema_extra=list_them)
 
 
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 CurveName = Annotated[str, _known(CURVES, "curve"), _listed(CURVES)]
 ExposureName = Annotated[str, _known(EXPOSURES, "exposure"), _listed(EXPOSURES)]
 FamilyName = Annotated[str, _known(FAMILIES, "distribution"), _listed(FAMILIES)]
@@ -57,10 +69,11 @@ HeterogeneityName = Annotated[
 ]
 LikelihoodName = Annotated[str, _known(LIKELIHOODS, "likelihood"), _listed(LIKELIHOODS)]
 PoolingName = Annotated[str, _known(POOLINGS, "pooling"), _listed(POOLINGS)]
-_Number = Annotated[float, Field(strict=True)]
-#: Knots, powers and the like: what a curve asks for that is known beforehand and has no prior.
+_NUMBERS = {"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}
+#: Knots, powers and the like: what a curve asks for that is known beforehand and has no prior. The
+#: curve knows what is sound (`part_rules`); a second opinion here would name each fault twice.
 CurveOptions = Annotated[
-    dict[str, _Number | tuple[_Number, ...]],
+    dict[str, Annotated[Any, AfterValidator(_frozen), WithJsonSchema(_NUMBERS)]],
     Field(json_schema_extra={"propertyNames": {"enum": list(OPTIONS)}}),
 ]
 Probability = Annotated[float, Field(gt=0, lt=1)]

@@ -53,6 +53,7 @@ class Advice:
             return ""
         mu = "log(A)" if self.unit == "log A" else f"{self.mu:.3g}"
         sigma = f"{self.sigma:.3g}" + (" A" if self.unit == "A" else "")
+        sigma = sigma.removeprefix("1 ")
         return f"Normal(mu={mu}, sigma={sigma})"
 
     def written(self, largest_effect: float) -> dict[str, Any]:
