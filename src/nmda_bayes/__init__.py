@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         plot_side_by_side,
         plot_window,
     )
-    from nmda_bayes.inference import fit, read_fit, write_fit
+    from nmda_bayes.inference import fit, meta_analysis, read_fit, write_fit
     from nmda_bayes.intervals import interval
     from nmda_bayes.model import build_model
     from nmda_bayes.published_priors import prior_library
@@ -96,7 +96,7 @@ _HOMES = {
         "plot_side_by_side",
         "plot_window",
     ),
-    "inference": ("fit", "read_fit", "write_fit"),
+    "inference": ("fit", "meta_analysis", "read_fit", "write_fit"),
     "intervals": ("interval",),
     "model": ("build_model",),
     "published_priors": ("prior_library",),
@@ -128,6 +128,7 @@ __all__ = [
     "fit",
     "interval",
     "load_evidence",
+    "meta_analysis",
     "network",
     "number_needed",
     "parse_regimen",

@@ -16,6 +16,7 @@ from nmda_bayes.evidence.summary import Summary, summarise
 from nmda_bayes.evidence.tables import TABLES
 from nmda_bayes.evidence.tested_doses import dose_coverage
 from nmda_bayes.evidence.tree import table
+from nmda_bayes.evidence.write import write_evidence
 
 __all__ = [
     "TABLES",
@@ -34,4 +35,5 @@ __all__ = [
     "study_table",
     "summarise",
     "table",
+    "write_evidence",
 ]

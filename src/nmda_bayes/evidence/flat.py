@@ -206,7 +206,7 @@ def _results(
         time_point=_time_point(frame),
     )
     results["hours_after_treatment"] = hours_after_treatment(results, arms)
-    known = {*results, *OF_ARMS, "arm_id", "comparator", *_OF_CONTRASTS}
+    known = {*results, *OF_ARMS, "dose", "condition", "comparator", *_OF_CONTRASTS}
     return results.assign(**_extra(frame, known, rows))
 
 
@@ -232,6 +232,7 @@ def _contrasts(frame: pd.DataFrame, made: pd.DataFrame, rows: Rows) -> pd.DataFr
         arm="",
         comparator_arm="",
         se_from=made["se_from"],
+        given_as=rows.frame.loc[frame.index, "measure"].where(ratio, ""),
         time_point=_time_point(frame),
     )
     return contrasts.assign(**_extra(frame, {*contrasts, "arm_id", "arm"}, rows))

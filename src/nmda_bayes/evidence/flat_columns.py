@@ -48,7 +48,7 @@ OF_ARMS = (*(name for name in TABLES["arms"].names if name not in _OF_ROWS), *DO
 DERIVED = (
     *("kind", "se_used", "se_from", "mean_from", "sd_relative_se", "hours_after_treatment"),
     *("dose_note", "conversion_note", "blinding_level", "arm_id", "comparator_arm", "row"),
-    "is_contrast",
+    *("is_contrast", "given_as"),
 )
 
 #: Where a table says what was seen, one of these sets must be there.
