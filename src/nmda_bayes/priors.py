@@ -234,8 +234,9 @@ def _log_student_t() -> Any:
 
     class LogStudentT(PositiveDimDistribution):  # type: ignore[misc]
         @classmethod
-        def dist(cls, nu: Any, mu: Any, sigma: Any, **kwargs: Any) -> Any:
-            return super().dist([nu, mu, sigma], **kwargs)
+        def dist(cls, nu: float, mu: float, sigma: float, **kwargs: Any) -> Any:
+            # PyTensor holds a plain 5.0 in single precision, and the density then has eight digits.
+            return super().dist([np.float64(x) for x in (nu, mu, sigma)], **kwargs)
 
         @classmethod
         def xrv_op(cls, nu: Any, mu: Any, sigma: Any, **kwargs: Any) -> Any:
