@@ -15,7 +15,9 @@ def read(name: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / f"{name}.csv", dtype=str)
 
 
-TRIPTANS, SMOKING, BCG = read("triptans"), read("smoking"), read("bcg")
+SMOKING, BCG, TRIPTANS = read("smoking"), read("bcg"), read("triptans")
+#: The first thirty trials are enough to have one, two and three arms, and several doses.
+TRIPTANS = TRIPTANS[TRIPTANS["study"] < "31"].reset_index(drop=True)
 
 #: Arm means, one trial with three arms; made for these tests.
 MEANS = pd.DataFrame(
@@ -48,7 +50,7 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
 def wide(frame: pd.DataFrame, stems: dict[str, str]) -> pd.DataFrame:
     """One row a trial: ``agent`` becomes ``treat1``, ``treat2``, ..."""
     place = (frame.groupby("study", sort=False).cumcount() + 1).astype(str)
-    spread = frame.assign(place=place).pivot(index="study", columns="place", values=[*stems])
+    spread = frame.assign(place=place).set_index(["study", "place"])[[*stems]].unstack()  # noqa: PD010
     spread.columns = [stems[str(stem)] + str(k) for stem, k in spread.columns]
     return spread.reset_index().rename(columns={"study": "studlab"})
 
@@ -75,7 +77,9 @@ def data_rows(frame: pd.DataFrame) -> pd.DataFrame:
         for end, side in (("", "Experimental"), ("_2", "Control")):
             out[f"{side} {name}"] = rows[column + end] if column in rows else "0"
     out[["O-E", "Variance", "Weight", "Mean", "CI start", "CI end"]] = "0"
-    return out.assign(**{"Experimental group label": rows["agent"], "Control group label": "Placebo"})
+    return out.assign(
+        **{"Experimental group label": rows["agent"], "Control group label": "Placebo"}
+    )
 
 
 def revman_export(frame: pd.DataFrame, kind: str) -> pd.DataFrame:

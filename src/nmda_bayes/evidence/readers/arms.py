@@ -174,7 +174,5 @@ def group_names(table: Foreign) -> tuple[pd.Series, pd.Series]:
         )
     elif table.groups:
         table.note(f"The groups are '{table.groups[0]}' and '{table.groups[1]}', as you say.")
-    others = set(names[1]) - {""}
-    if len(others) == 1 and not others & set(names[0]):
-        table.reference = others.pop()
+    table.compared_with(names[0], names[1])
     return names[0], names[1]

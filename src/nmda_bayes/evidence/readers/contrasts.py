@@ -78,6 +78,7 @@ def against_baseline(table: Foreign, effect: str, se: str) -> Part:
     if table.has("dose"):
         part.cells["comparator_dose"] = base_dose[rows]
         part.origin["comparator_dose"] = table.columns["dose"]
+    table.compared_with(part.cells["agent"], part.cells["comparator"])
     table.note(
         f"'{column}' is the effect against the study's row that has NA there; that row's"
         f" '{table.columns[se]}' is the standard error of its own mean (comparator_se)."

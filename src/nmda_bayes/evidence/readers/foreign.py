@@ -199,6 +199,18 @@ class Foreign:
             self.note(f"'{spelt}' in '{column}' is read as '{PLACEBO}'.")
         return names.where(~other, PLACEBO)
 
+    def compared_with(self, agents: pd.Series, others: pd.Series) -> None:
+        """Take for the reference what every row is compared with, where that is one agent.
+
+        Parameters
+        ----------
+        agents, others
+            The first and the second agent of each row.
+        """
+        seconds = set(others) - {""}
+        if len(seconds) == 1 and not seconds & set(agents):
+            self.reference = seconds.pop()
+
     def note(self, text: str) -> None:
         """Put down what was done, once.
 

@@ -136,6 +136,7 @@ def contrasts(table: Foreign) -> Reading:
     cells, origin = kept.cells, kept.origin
     cells |= {"agent": one.where(~turn, two), "comparator": two.where(~turn, one)}
     origin |= {"agent": table.columns["treat1"], "comparator": table.columns["treat2"]}
+    table.compared_with(cells["agent"], cells["comparator"])
     for left, right in (("n_treat", "n_control"), ("dose", "comparator_dose")):
         if left in cells and right in cells:
             a, b = cells[left], cells[right]

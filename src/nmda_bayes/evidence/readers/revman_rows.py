@@ -105,9 +105,7 @@ def revman_reading(table: Foreign, said: Analyses) -> Reading:
         parts.append(table.part(taken, study="study"))
     table.used |= {column for role, column in table.columns.items() if role != "year"}
     if len(set(said.outcome[taken])) == 1:
-        seconds = set(said.names[1][taken])
-        if len(seconds) == 1 and not seconds & set(said.names[0][taken]):
-            table.reference = seconds.pop()
+        table.compared_with(said.names[0][taken], said.names[1][taken])
     return table.reading(parts)
 
 
