@@ -144,7 +144,9 @@ def sheet_of(name: str, records: Iterator[tuple[int, list[str]]], *, decimal_com
     Sheet
         With a fault for each row that does not fit the header.
     """
-    line, header = next(records)
+    line, header = next(records, (1, []))
+    if not header:
+        return refused(Fault("the file is empty", "It needs a header and rows.", name))
     faults = list(header_faults(header, name, line))
     lines, rows = [], []
     for line, cells in records:
