@@ -40,9 +40,34 @@ app = typer.Typer(
 Spec = Annotated[str, typer.Argument(help="A spec (TOML), or the name of a shipped one.")]
 Evidence = Annotated[
     Path | None,
-    typer.Option("--evidence", help="A folder or flat CSV instead of the spec's own evidence."),
+    typer.Option(
+        "--evidence", help="A folder, or a table of your own, instead of the spec's evidence."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the results.")]
+AnySpec = Annotated[
+    str | None,
+    typer.Argument(
+        help="A spec (TOML), or the name of a shipped one; a generic one is chosen if left out."
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Whose convention a table of your own follows: flat, revman, mbnmadose, netmeta,"
+        " gemtc, escalc, multinma; found by its columns if left out.",
+    ),
+]
+Say = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--say",
+        metavar="KEY=VALUE",
+        help="What a table of your own does not say: groups=vaccine,control; scale=0,10;"
+        " measure=log_OR; and for a generic spec reference=, outcome=, better=, dose.AGENT=.",
+    ),
+]
 
 
 class _Command(TyperCommand):
@@ -89,24 +114,39 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 @_verb
 def check(
     evidence: Annotated[
-        str, typer.Argument(help="A folder of tables or a flat CSV; the shipped base if left out.")
+        str,
+        typer.Argument(help="A folder, or a table of your own; the shipped base if left out."),
     ] = "nmda",
     reference: Annotated[str, typer.Option(help="The agent at dose 0.")] = "placebo",
+    format: Format = None,
+    say: Say = None,
 ) -> int:
     """Validate evidence: every fault at once, with file, row, column and the mend.
 
     nmda-bayes check
 
     nmda-bayes check my_trials.csv
-    """
-    from nmda_bayes.evidence import load_evidence, network_faults, summarise
 
-    loaded = load_evidence(evidence)
+    nmda-bayes check pairs.xlsx --format netmeta
+    """
+    from nmda_bayes.evidence import network_faults, summarise
+    from nmda_bayes.evidence.load import load_as_said
+    from nmda_bayes.evidence.readers import said
+    from nmda_bayes.evidence.telling import how_read, reference_found
+
+    words = said(say or (), format)
+    loaded = load_as_said(evidence, words)
+    if loaded.attrs.get("format", "flat") != "flat":
+        # The packages name no reference in a table; where the table shows one, it is that.
+        reference = reference_found(loaded, None, reference)[0] or reference
+    reference = words.reference or reference
     typer.echo(summarise(loaded, reference).text)
+    for line in how_read(loaded):
+        typer.echo(line)
     faults = network_faults(loaded, reference)
-    if loaded.attrs["kind"] == "base":
-        # A base keeps every trial that was found; a spec chooses among them, and is held to what
-        # it chose. A table of one's own is meant to be fitted whole.
+    if loaded.attrs["kind"] == "base" or loaded.attrs["format"].startswith("revman"):
+        # A base keeps every trial that was found, and a review every analysis; a spec chooses among
+        # them, and is held to what it chose. Another table is meant to be fitted whole.
         for fault in faults:
             typer.echo(f"note: {fault}")
     elif faults:
@@ -122,6 +162,8 @@ def show(
         typer.Argument(help="A spec (TOML), or the name of a shipped one; none: the evidence."),
     ] = None,
     evidence: Evidence = None,
+    format: Format = None,
+    say: Say = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Without a spec: a new or empty folder for figures and tables."),
@@ -139,24 +181,30 @@ def show(
     nmda-bayes show --evidence my_trials.csv --out figures
     """
     if spec is None and evidence is not None:
-        return _show_evidence(evidence, out, whole)
+        return _show_evidence(evidence, out, whole, (format, say))
     if spec is None or out is not None or whole:
         what = "there is nothing to show" if spec is None else "--out and --all go without a spec"
         mend = "Name a spec, or give --evidence (with --out or --all, if you like) and no spec."
         raise InputError([Fault(what, mend)])
     from nmda_bayes.report.show import show_text
 
-    typer.echo(show_text(*_read(spec, evidence)))
+    typer.echo(show_text(*_read(spec, evidence, format, say)))
     return DONE
 
 
 @_verb
-def fit(spec: Spec, out: Out, evidence: Evidence = None) -> int:
+def fit(
+    out: Out,
+    spec: AnySpec = None,
+    evidence: Evidence = None,
+    format: Format = None,
+    say: Say = None,
+) -> int:
     """Fit a spec: writes fit.nc, summary.csv, diagnostics.csv and manifest.json.
 
     nmda-bayes fit my_spec.toml --evidence my_trials.csv --out results
     """
-    return _fit(spec, evidence, out)
+    return _fit(spec, evidence, out, (format, say))
 
 
 @_verb
@@ -179,12 +227,20 @@ def report(
 
 
 @_verb
-def run(spec: Spec, out: Out, evidence: Evidence = None) -> int:
+def run(
+    out: Out,
+    spec: AnySpec = None,
+    evidence: Evidence = None,
+    format: Format = None,
+    say: Say = None,
+) -> int:
     """Check the evidence, fit, and report.
 
     nmda-bayes run benefit_risk --out results
+
+    nmda-bayes run --evidence my_trials.csv --out results
     """
-    return _fit(spec, evidence, out, report=True)
+    return _fit(spec, evidence, out, (format, say), report=True)
 
 
 @_verb
@@ -198,8 +254,6 @@ def simulate(
 
     nmda-bayes simulate benefit_risk --out made_up
     """
-    import tomli_w
-
     from nmda_bayes.simulate import simulate as draw
     from nmda_bayes.simulate import truth_table
 
@@ -208,30 +262,49 @@ def simulate(
         table, truth, reading = draw(read, loaded, seed=seed)
     table.to_csv(out / "evidence.csv", index=False)
     truth_table(truth).to_csv(out / "truth.csv", index=False)
-    content = reading.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
-    (out / "spec.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+    _write_spec(reading, out / "spec.toml")
     typer.echo(f"synthetic evidence: {out}; fit it with: nmda-bayes fit {out}/spec.toml --out ...")
     return DONE
 
 
-def _show_evidence(evidence: Path, out: Path | None, whole: bool) -> int:
+def _show_evidence(
+    evidence: Path,
+    out: Path | None,
+    whole: bool,
+    said_of_it: tuple[str | None, list[str] | None],
+) -> int:
     """Print what evidence there is, and write its figures and tables where that is asked for."""
-    from nmda_bayes.evidence import load_evidence
+    from nmda_bayes.evidence.load import load_as_said
     from nmda_bayes.evidence.overview import describe
+    from nmda_bayes.evidence.readers import said
+    from nmda_bayes.evidence.telling import reference_found
 
-    loaded = load_evidence(str(evidence))
-    typer.echo(describe(loaded, whole=whole))
+    format, say = said_of_it
+    words = said(say or (), format)
+    loaded = load_as_said(str(evidence), words)
+    reference = words.reference or reference_found(loaded, None, "placebo")[0] or "placebo"
+    typer.echo(describe(loaded, reference, whole=whole))
     if out is not None:
         from nmda_bayes.figures.evidence_folder import write_evidence_folder
 
         with _new_folder(out), _stage("drawing"):
-            written = write_evidence_folder(out, loaded)
+            written = write_evidence_folder(out, loaded, reference)
         typer.echo(f"\n{len(written)} files: {out}")
     return DONE
 
 
-def _fit(spec: str, evidence: Path | None, out: Path, *, report: bool = False) -> int:
-    read, loaded = _read(spec, evidence)
+def _fit(
+    spec: str | None,
+    evidence: Path | None,
+    out: Path,
+    words: tuple[str | None, list[str] | None] = (None, None),
+    *,
+    report: bool = False,
+) -> int:
+    read, loaded = _read(spec, evidence, *words)
+    generic = read.choices.get("spec")
+    if generic:
+        typer.echo(f"spec: {generic} It stands in {out / 'spec.toml'}: look at it.")
     from nmda_bayes.checks import check as check_fit
     from nmda_bayes.inference import fit as fit_spec
     from nmda_bayes.inference import write_fit
@@ -241,6 +314,8 @@ def _fit(spec: str, evidence: Path | None, out: Path, *, report: bool = False) -
     with _new_folder(out), _stage(f"compiling and sampling: {read.title}"):
         result = fit_spec(read, loaded, progress=sys.stderr.isatty())
     write_fit(result, out / "fit.nc")
+    if generic:
+        _write_spec(read, out / "spec.toml")
     with _stage("checking"):
         checks = check_fit(result)
     summary_table(result).to_csv(out / "summary.csv", index=False)
@@ -266,22 +341,43 @@ def _fit(spec: str, evidence: Path | None, out: Path, *, report: bool = False) -
     return REFUSED
 
 
-def _read(spec: str, evidence: Path | None) -> tuple[AnalysisSpec, xr.DataTree]:
+def _read(
+    spec: str | None,
+    evidence: Path | None,
+    format: str | None = None,
+    say: list[str] | None = None,
+) -> tuple[AnalysisSpec, xr.DataTree]:
     """Read a spec and the evidence that it, or the user, names."""
-    from nmda_bayes.evidence import load_evidence
+    from nmda_bayes.evidence.load import load_as_said
+    from nmda_bayes.evidence.readers import said
     from nmda_bayes.evidence.shipped import shipped_folder
+    from nmda_bayes.generic import generic_spec, own_name, told
     from nmda_bayes.spec import AnalysisSpec
 
+    words = said(say or (), format)
+    if spec is None or own_name(spec):
+        if evidence is None:
+            mend = "Give --evidence FILE, or name another spec, such as benefit_risk."
+            raise InputError([Fault("a generic spec needs a table of your own", mend)])
+        made = generic_spec(load_as_said(evidence, words), words, spec and own_name(spec))
+        return made.spec, made.evidence
     path = Path(spec)
     if not path.exists():
         shipped = shipped_folder("models") / f"{path.name.removesuffix('.toml')}.toml"
         path = shipped if shipped.exists() else path
     read = AnalysisSpec.from_toml(path)
-    if evidence is not None:
-        return read, load_evidence(evidence)
-    beside = path.parent / read.evidence
-    named = beside if read.evidence != "nmda" and beside.exists() else read.evidence
-    return read, load_evidence(named)
+    if evidence is None:
+        beside = path.parent / read.evidence
+        evidence = beside if read.evidence != "nmda" and beside.exists() else Path(read.evidence)
+    loaded = load_as_said(evidence, words)
+    return read.model_copy(update={"choices": {**read.choices, **told(loaded)}}), loaded
+
+
+def _write_spec(spec: AnalysisSpec, path: Path) -> None:
+    import tomli_w
+
+    content = spec.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
+    path.write_text(tomli_w.dumps(content), encoding="utf-8")
 
 
 @contextmanager
@@ -304,9 +400,9 @@ def _new_folder(out: Path) -> Iterator[None]:
         raise
 
 
-def _manifest(spec: str, result: xr.DataTree, checks: Any) -> dict[str, Any]:
+def _manifest(spec: str | None, result: xr.DataTree, checks: Any) -> dict[str, Any]:
     return {
-        "spec_file": spec,
+        "spec_file": spec or "spec.toml",
         "spec": json.loads(result.attrs["spec"]),
         "evidence": result.attrs["evidence_source"],
         "evidence_hash": result.attrs["evidence_hash"],
