@@ -102,6 +102,9 @@ def generic_spec(evidence: xr.DataTree, said: Said, name: str | None = None) -> 
     choices = {"spec": f"{chosen}: {why}. Its priors are generic.", **content["choices"]}
     outcome["measures"] = [rows.outcome or key]
     outcome["label"] = rows.outcome.replace("_", " ") or outcome["label"]
+    measures = set(rows.contrasts["measure"])
+    if chosen == CONTRASTS and len(measures) == 1 and measures != {""}:
+        outcome["unit"] = str(measures.pop()).replace("_", " ")
     if said.better:
         outcome["better"] = said.better
     content["reference"], choices["reference"] = _reference(rows, evidence, said)
