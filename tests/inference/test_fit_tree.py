@@ -11,7 +11,7 @@ import xarray as xr
 from nmda_bayes import inference
 from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.nuts import PACKAGES, PRIOR_DRAWS
+from nmda_bayes.inference.fitting import PACKAGES, PRIOR_DRAWS
 from nmda_bayes.spec import AnalysisSpec
 from tests import specs
 

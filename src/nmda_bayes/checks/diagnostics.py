@@ -16,6 +16,8 @@ from nmda_bayes.dims import SAMPLE
 RHAT_AT_MOST: Final = 1.01
 ESS_AT_LEAST: Final = 400
 EBFMI_AT_LEAST: Final = 0.3
+#: Of an exact fit: how much the log evidence may change when the grid is halved.
+INTEGRATION_AT_MOST: Final = 1e-4
 
 
 def diagnostics(fit: xr.DataTree) -> pd.DataFrame:
@@ -96,6 +98,10 @@ def gate(fit: xr.DataTree, table: pd.DataFrame) -> pd.DataFrame:
     ]
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     rows.append(("divergences", float(divergences), 0.0, divergences == 0, "any transition"))
+    if "integration_error" in stats:
+        error = float(stats["integration_error"])
+        passed = error <= INTEGRATION_AT_MOST
+        rows.append(("integration error", error, INTEGRATION_AT_MOST, passed, "log evidence"))
     if "energy" in stats:
         worst = float(np.min(arviz_stats.bfmi(stats)["energy"].to_numpy()))
         rows.append(("E-BFMI", worst, EBFMI_AT_LEAST, worst >= EBFMI_AT_LEAST, "worst chain"))

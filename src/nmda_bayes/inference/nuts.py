@@ -1,24 +1,12 @@
-"""Fit a spec to evidence by the No-U-Turn sampler, and keep all that a reader will ask of it."""
+"""The posterior by the No-U-Turn sampler."""
 
 from __future__ import annotations
 
-import json
-import platform
-from importlib.metadata import version
-
-import pandas as pd
 import pymc as pm
 import xarray as xr
-from pymc.stats import compute_log_prior
 
-from nmda_bayes.design import build_design
-from nmda_bayes.evidence import evidence_map, table
-from nmda_bayes.logs import quietly
-from nmda_bayes.model import CHEAP, OFFSET, model_of
 from nmda_bayes.spec import AnalysisSpec
 
-PRIOR_DRAWS = 2000
-PACKAGES = ("nmda-bayes", "pymc", "pytensor", "nutpie", "arviz", "xarray", "numpy")
 SAMPLE_STATS = (
     "diverging",
     "energy",
@@ -30,54 +18,6 @@ SAMPLE_STATS = (
     "mean_tree_accept",
     "logp",
 )
-
-
-def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) -> xr.DataTree:
-    """Fit an analysis.
-
-    Parameters
-    ----------
-    spec
-        The analysis.
-    evidence
-        As `nmda_bayes.load_evidence` gives it.
-    progress
-        Show the sampler's progress bar.
-
-    Returns
-    -------
-    xr.DataTree
-        Groups ``prior, prior_predictive, posterior, posterior_predictive, log_likelihood,
-        log_prior, sample_stats, observed_data``, the ``design`` that was seen and the
-        ``evidence_map`` of what there was to see; attributes ``spec``, ``evidence_hash``,
-        ``evidence_source``, ``versions``, ``seed``, ``synthetic`` and ``model_text``.
-
-    Raises
-    ------
-    SpecError, EvidenceError
-        If the spec and the evidence do not fit each other.
-    """
-    design = build_design(spec, evidence)
-    model = model_of(spec, design)
-    result = sample_posterior(model, spec, progress=progress)
-    with model, quietly("pymc.sampling.forward"):
-        _add_predictions(result, spec)
-    for name, group in design.children.items():
-        result[f"design/{name}"] = group.copy()
-    result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
-    published = _published(spec, evidence)
-    if published is not None:
-        result["published"] = xr.DataTree(published)
-    result.attrs = {
-        "spec": spec.to_json(),
-        "evidence_hash": str(evidence.attrs["evidence_hash"]),
-        "evidence_source": str(evidence.attrs["source"]),
-        "versions": json.dumps(_versions()),
-        "seed": spec.sampling.seed,
-        "synthetic": int(_is_synthetic(evidence)),
-        "model_text": model.str_repr(),
-    }
-    return result
 
 
 def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
@@ -118,63 +58,3 @@ def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> 
             "sample_stats": stats[kept].drop_attrs(),
         }
     )
-
-
-def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
-    """Add prior, predictive and density groups, from the graph on the stack."""
-    model = pm.modelcontext(None)
-    seed = spec.sampling.seed
-    prior = pm.sample_prior_predictive(PRIOR_DRAWS, random_seed=seed, compile_kwargs=CHEAP)
-    predicted = pm.sample_posterior_predictive(
-        result, random_seed=seed, progressbar=False, compile_kwargs=CHEAP
-    )
-    likelihood = pm.compute_log_likelihood(
-        result, extend_inferencedata=False, progressbar=False, compile_kwargs=CHEAP
-    )
-    # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
-    written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
-    log_prior = compute_log_prior(
-        result,
-        var_names=written,
-        extend_inferencedata=False,
-        progressbar=False,
-        compile_kwargs=CHEAP,
-    )
-    for name, tree in (
-        ("prior", prior["prior"]),
-        ("prior_predictive", prior["prior_predictive"]),
-        ("observed_data", prior["observed_data"]),
-        ("posterior_predictive", predicted["posterior_predictive"]),
-        ("log_likelihood", likelihood),
-        ("log_prior", log_prior),
-    ):
-        dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
-        result[name] = xr.DataTree(dataset.drop_attrs())
-
-
-def _is_synthetic(evidence: xr.DataTree) -> bool:
-    """Say whether any row of the evidence carries the flag of `nmda_bayes.simulate`."""
-    tables = (table(evidence, name) for name in ("results", "contrasts"))
-    flags = (rows["synthetic"] for rows in tables if "synthetic" in rows)
-    return any((pd.to_numeric(flag, errors="coerce") == 1).any() for flag in flags)
-
-
-def _published(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.Dataset | None:
-    """Published pools of the analyses that the outcomes name as their measures."""
-    if "published" not in evidence.children:
-        return None
-    rows = table(evidence, "published")
-    outcome_of = {m: name for name, part in spec.outcomes.items() for m in part.measures}
-    mine = rows[rows["analysis"].isin(outcome_of) & (rows["unusable"] == "")]
-    if mine.empty:
-        return None
-    columns = ["analysis", "measure", "estimate", "ci_low", "ci_high", "source"]
-    kept = mine[columns].assign(outcome=mine["analysis"].map(outcome_of))
-    arrays = {
-        c: ("row", kept[c].to_numpy(object if kept[c].dtype.kind in "OUT" else None)) for c in kept
-    }
-    return xr.Dataset(arrays)
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}

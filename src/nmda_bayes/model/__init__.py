@@ -1,6 +1,16 @@
 """The generative model: a spec and a design become a graph."""
 
-from nmda_bayes.model.graph import CHEAP, build_model, model_of
-from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.model.graph import CHEAP, build_model, model_of, outcomes_of, parameters_of
+from nmda_bayes.model.outcome import Outcome
+from nmda_bayes.model.parameters import OFFSET, Sites
 
-__all__ = ["CHEAP", "OFFSET", "build_model", "model_of"]
+__all__ = [
+    "CHEAP",
+    "OFFSET",
+    "Outcome",
+    "Sites",
+    "build_model",
+    "model_of",
+    "outcomes_of",
+    "parameters_of",
+]

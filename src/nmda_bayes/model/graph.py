@@ -12,6 +12,7 @@ arms. Everything is labelled: an agent without a trial is a label without an arm
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pymc as pm
@@ -84,11 +85,30 @@ def model_of(spec: AnalysisSpec, design: xr.DataTree) -> pm.Model:
     coords = {dim: list(labels[dim].to_numpy()) for dim in (AGENT, CONDITION)}
     with pm.Model(coords={**coords, OUTCOME: list(spec.outcomes)}) as model:
         correlated = _correlated_offsets(spec, arms)
-        for name, outcome in spec.outcomes.items():
-            reported = design[f"{OUTCOMES}/{name}"].to_dataset()
-            one = Outcome(name, outcome, spec.alone, labels, reported)
-            _add_outcome(one, correlated, spec.designs.crossover)
+        for outcome in outcomes_of(spec, design):
+            _add_outcome(outcome, correlated, spec.designs.crossover)
     return model
+
+
+def outcomes_of(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[Outcome]:
+    """Give the outcomes of an analysis with what their trials report.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    design
+        As `nmda_bayes.design.build_design` gives it.
+
+    Yields
+    ------
+    Outcome
+        In the spec's order.
+    """
+    labels = design[LABELS].to_dataset()
+    for name, part in spec.outcomes.items():
+        reported = design[f"{OUTCOMES}/{name}"].to_dataset()
+        yield Outcome(name, part, spec.alone, labels, reported)
 
 
 def _add_outcome(
@@ -101,7 +121,7 @@ def _add_outcome(
     model.add_coords({dim: list(labels) for dim, labels in outcome.studies.items()})
 
     curve = part.shape
-    theta = {name: parameter(outcome, name) for name in _parameters(outcome)}
+    theta = {name: parameter(outcome, name) for name in parameters_of(outcome)}
     at_arms = {
         dim: outcome.positions(dim, outcome.labels[dim].to_numpy()) for dim in (AGENT, CONDITION)
     }
@@ -117,8 +137,19 @@ def _add_outcome(
     observe(outcome, eta, of_arm, crossover)
 
 
-def _parameters(outcome: Outcome) -> list[str]:
-    """Name the parameters that the arms need: those of responders only where some are counted."""
+def parameters_of(outcome: Outcome) -> list[str]:
+    """Name the parameters that the arms need: those of responders only where some are counted.
+
+    Parameters
+    ----------
+    outcome
+        The outcome.
+
+    Returns
+    -------
+    list[str]
+        As the formulas name them.
+    """
     needed = needed_parameters(outcome.spec.model_dump()) or ()
     counted = AS_RESPONDERS in outcome.reported["report"].to_numpy()
     return [name for name in needed if counted or name not in (RESPONDER_SD, STARTING_LEVEL)]

@@ -135,6 +135,10 @@ class ParameterSpec(Frozen):
 
     pooling: PoolingName
     priors: dict[str, PriorSpec]
+    # Degrees of freedom of heavy tails, where they are declared and have no prior.
+    nu: Annotated[float, Field(gt=0)] | None = None
+    # The column of the evidence whose values are the strata of a heterogeneity.
+    by: str = ""
 
 
 class TimeSpec(Frozen):
@@ -178,6 +182,8 @@ class OutcomeSpec(Frozen):
     time: TimeSpec | None = None
     contrasts: ContrastsSpec | None = None
     responders: RespondersSpec | None = None
+    effects: Literal["consistent", "unrelated"] = "consistent"
+    split: tuple[str, str] | None = None
     why: str = ""
 
     @property
@@ -229,7 +235,7 @@ class WindowSpec(Frozen):
 class SamplingSpec(Frozen):
     """How the posterior is computed."""
 
-    method: Literal["nuts"] = "nuts"
+    method: Literal["nuts", "exact", "auto"] = "nuts"
     draws: Annotated[int, Field(ge=1)] = 1000
     tune: Annotated[int, Field(ge=1)] = 1000
     chains: Annotated[int, Field(ge=1)] = 4

@@ -1,0 +1,287 @@
+"""Inference without a Markov chain, where the model allows it: normal errors, linear curves.
+
+Given its scales an outcome is a regression with normal priors: baselines, effects of agents and
+arms integrate out in closed form,
+
+    log p(y | scales) = -1/2 (n log 2 pi + log|V| - log|P| + log|Q| + y'V⁻¹y + m'Pm - b'Qb),
+    Q = P + X'V⁻¹X,   b = Q⁻¹ (Pm + X'V⁻¹y),
+
+with X the design, V the sampling covariance, m and P the prior mean and precision of what is
+normal. What is left, one or two scales, is summed over a grid on the log scale, where the
+trapezoidal rule converges exponentially (Trefethen and Weideman 2014). Draws for everything that
+reads draws come from that posterior directly: a scale by its quantiles, the rest from its normal.
+The variables, their names and dims, are those of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.design import AS_RESPONDERS
+from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
+from nmda_bayes.inference.affine import LATENT, POINT, Linear, affine_parameter, linear
+from nmda_bayes.inference.quantiles import mixture_quantile
+from nmda_bayes.inference.regression import solve
+from nmda_bayes.inference.scales import Scale, ScaleGrid, scale_grid
+from nmda_bayes.model import CHEAP, Outcome, Sites, outcomes_of, parameters_of
+from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec.rules import HETEROGENEITY_SD, natural
+
+#: More scales than these are summed too slowly: 60 points each, and a regression at every one.
+SCALES_AT_MOST = 2
+#: What group ``exact`` says of each scalar, over a dim of this name.
+STATISTIC = "statistic"
+STATISTICS = ("mean", "sd", "q2.5", "q50", "q97.5")
+SHARES = (0.025, 0.5, 0.975)
+
+
+def reasons_against(spec: AnalysisSpec, design: xr.DataTree) -> list[str]:
+    """Say why an analysis cannot be integrated exactly.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    design
+        As `nmda_bayes.design.build_design` gives it.
+
+    Returns
+    -------
+    list[str]
+        One reason a part; empty where it can.
+    """
+    found = []
+    if spec.correlations.heterogeneity is not None:
+        found.append("outcomes are correlated")
+    for outcome in outcomes_of(spec, design):
+        found += [f"{outcome.label}: {reason}" for reason in _reasons(outcome, spec)]
+    return found
+
+
+def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
+    part = outcome.spec
+    if part.likelihood not in ("normal", "normal_contrast"):
+        yield f"likelihood '{part.likelihood}' is not normal"
+    forms = set(outcome.reported["report"].to_numpy())
+    if AS_RESPONDERS in forms:
+        yield "responders are counted"
+    if len(forms) > 1:
+        yield "trials report in several forms"
+    crossover = spec.designs.crossover
+    same = bool((outcome.reported["same_people"].to_numpy().astype(float) == 1).any())
+    if same and crossover is not None and outcome.label not in crossover.as_parallel:
+        yield "the within-person correlation of crossover trials is not known"
+    names = [scale.name for scale in _scales(outcome)]
+    if len(names) > SCALES_AT_MOST:
+        yield f"{len(names)} scales to sum over ({', '.join(names)}), at most {SCALES_AT_MOST}"
+    for name, dist in _not_normal(outcome):
+        yield f"the prior of {name} is {dist}, not Normal"
+    if not _is_linear(outcome):
+        yield f"curve '{part.curve}' is not linear in its parameters"
+
+
+def _scales(outcome: Outcome) -> list[Scale]:
+    """What is summed over: spreads, the heterogeneity, and what the curve is not linear in."""
+    found = []
+    for name in parameters_of(outcome):
+        given = name if name in outcome.spec.parameters else natural(name)
+        parameter = outcome.spec.parameters[given]
+        sites = Sites(outcome, given, parameter)
+        for slot, prior in parameter.priors.items():
+            if slot == "each":
+                continue
+            spread = slot.startswith("between")
+            bent = slot == "location" and (
+                name == HETEROGENEITY_SD or name in _bent_parameters(outcome)
+            )
+            if spread or bent:
+                positive = spread or name == HETEROGENEITY_SD or given != name
+                found.append(Scale(sites.slot_name(slot), prior.dist, prior.kwargs, positive))
+    return found
+
+
+def _bent_parameters(outcome: Outcome) -> set[str]:
+    """Name the parameters that a curve is not linear in, tried at a point."""
+    curve = outcome.spec.shape
+    rng = np.random.default_rng(1)
+    x = xr.DataArray(np.array([0.3, 1.0, 4.0]), dims="dose")
+    at = {p: float(v) for p, v in zip(curve.parameters, rng.normal(size=20), strict=False)}
+    bent = set()
+    for name in curve.parameters:
+        values = [curve.response(x, at | {name: at[name] + step}, np) for step in (-1.0, 0.0, 1.0)]
+        flat = np.abs(values[0] - 2 * values[1] + values[2]).max()
+        scale = max(float(np.abs(value).max()) for value in values)
+        if flat > 1e-9 * max(scale, 1.0):
+            bent.add(name)
+    return bent
+
+
+def _is_linear(outcome: Outcome) -> bool:
+    """Say whether the curve is linear in all that is not summed over, and that alone is common."""
+    curve, bent = outcome.spec.shape, _bent_parameters(outcome)
+    for name in bent:
+        given = name if name in outcome.spec.parameters else natural(name)
+        if POOLINGS[outcome.spec.parameters[given].pooling].dims:
+            return False
+    straight = [p for p in curve.parameters if p not in bent]
+    rng = np.random.default_rng(2)
+    x = xr.DataArray(np.array([0.3, 1.0, 4.0]), dims="dose")
+    fixed = {p: float(rng.normal()) for p in bent}
+    one, other = (dict(zip(straight, rng.normal(size=20), strict=False)) for _ in "ab")
+    both = {p: one[p] + other[p] for p in straight}
+    parts = [curve.response(x, fixed | values, np) for values in (one, other, both)]
+    return bool(np.allclose(parts[0] + parts[1], parts[2], rtol=1e-9, atol=1e-9))
+
+
+def _not_normal(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    scales = {scale.name for scale in _scales(outcome)}
+    for name in parameters_of(outcome):
+        given = name if name in outcome.spec.parameters else natural(name)
+        sites = Sites(outcome, given, outcome.spec.parameters[given])
+        for slot, prior in sites.spec.priors.items():
+            in_graph = sites.slot_name(slot)
+            if in_graph in scales:
+                continue
+            if prior.dist != "Normal" or set(prior.kwargs) != {"mu", "sigma"}:
+                yield in_graph, prior.dist
+
+
+def integrate(spec: AnalysisSpec, design: xr.DataTree, model: pm.Model) -> xr.DataTree:
+    """Integrate the posterior of an analysis, and draw from it.
+
+    Parameters
+    ----------
+    spec
+        The analysis; `reasons_against` has none.
+    design
+        As `nmda_bayes.design.build_design` gives it.
+    model
+        The graph, whose deterministic variables are worked out for the draws.
+
+    Returns
+    -------
+    xr.DataTree
+        Groups ``posterior`` (independent draws, dealt to the spec's chains), ``sample_stats``
+        (``integration_error``: how much the log evidence changes when every second point of the
+        grid is left out; ``diverging``, which nothing can here) and ``exact`` (`STATISTIC` of each
+        scale and parameter, without draws).
+    """
+    settings = spec.sampling
+    rng = np.random.default_rng(settings.seed)
+    free: dict[str, np.ndarray] = {}
+    exact: dict[str, xr.DataArray] = {}
+    error = 0.0
+    for outcome in outcomes_of(spec, design):
+        grid = scale_grid(_scales(outcome), partial(_log_evidence_of, outcome))
+        error = max(error, grid.error)
+        drawn = grid.draw(settings.chains * settings.draws, rng)
+        free |= {name: values.to_numpy() for name, values in drawn.items()}
+        free |= _draws(linear(outcome, drawn), settings.chains * settings.draws, rng)
+        exact |= statistics(outcome, grid)
+    posterior = _dealt(free, spec, model)
+    stats = xr.Dataset(
+        {
+            "diverging": (SAMPLE, np.zeros((settings.chains, settings.draws), dtype=bool)),
+            "integration_error": error,
+        },
+        coords={dim: posterior[dim] for dim in SAMPLE},
+    )
+    groups = {"posterior": posterior, "sample_stats": stats, "exact": xr.Dataset(exact)}
+    return xr.DataTree.from_dict(groups)
+
+
+def _log_evidence_of(outcome: Outcome, scales: Mapping[str, xr.DataArray]) -> np.ndarray:
+    return solve(linear(outcome, scales)).log_evidence
+
+
+def _draws(regression: Linear, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draw the normal variables, each draw at its own scales."""
+    solved = solve(regression)
+    z = rng.standard_normal((count, regression.latents.size))
+    # Q = LL', so that L'⁻¹ z has covariance Q⁻¹.
+    moved = np.linalg.solve(np.swapaxes(solved.root, -1, -2), z[..., None])[..., 0]
+    values = solved.mean + moved
+    return {
+        name: values[:, block.start : block.start + block.size].reshape(count, *block.shape)
+        for name, block in regression.latents.blocks.items()
+    }
+
+
+def _dealt(free: Mapping[str, np.ndarray], spec: AnalysisSpec, model: pm.Model) -> xr.Dataset:
+    """Deal independent draws to chains, and work out what the graph derives from them."""
+    chains, draws = spec.sampling.chains, spec.sampling.draws
+    coords = {CHAIN: np.arange(chains), DRAW: np.arange(draws)}
+    variables = {}
+    for name, values in free.items():
+        dims = tuple(model.named_vars_to_dims.get(name) or ())
+        shape = (chains, draws, *values.shape[1:])
+        variables[name] = ((*SAMPLE, *dims), values.reshape(shape))
+        coords |= {dim: list(model.coords[dim] or ()) for dim in dims}
+    drawn = xr.Dataset(variables, coords=coords)
+    with model:
+        derived = pm.compute_deterministics(
+            drawn, progressbar=False, merge_dataset=False, compile_kwargs=CHEAP
+        )
+    return xr.merge([drawn, derived]).drop_attrs()
+
+
+def statistics(outcome: Outcome, grid: ScaleGrid) -> dict[str, xr.DataArray]:
+    """Work out mean, SD and quantiles of every scale and parameter, without draws.
+
+    Parameters
+    ----------
+    outcome
+        The outcome.
+    grid
+        Its scales, weighed.
+
+    Returns
+    -------
+    dict[str, xr.DataArray]
+        By name in the graph, over the variable's dims and `STATISTIC`.
+    """
+    found = {}
+    for place, scale in enumerate(grid.scales):
+        value, weight = scale.value(grid.axes[place]), grid.marginal(place)
+        mean = float(weight @ value)
+        sd = float(np.sqrt(weight @ (value - mean) ** 2))
+        numbers = [mean, sd, *grid.quantiles(place, SHARES)]
+        found[scale.name] = xr.DataArray(numbers, {STATISTIC: list(STATISTICS)}, (STATISTIC,))
+    regression = linear(outcome, grid.values)
+    solved = solve(regression)
+    spread = np.linalg.inv(solved.root)  # Q⁻¹ = L'⁻¹ L⁻¹
+    for name in parameters_of(outcome):
+        if outcome.name(name) in found:
+            continue
+        form = affine_parameter(
+            outcome, name, regression.latents, grid.values, regression.latents.size + 1
+        )
+        if LATENT in form.dims:
+            found[outcome.name(name)] = _mixture(form, solved.mean, spread, grid.weight.ravel())
+    return found
+
+
+def _mixture(
+    form: xr.DataArray, mean: np.ndarray, spread: np.ndarray, weight: np.ndarray
+) -> xr.DataArray:
+    """Moments and quantiles of an affine form, a mixture of normals over the points."""
+    points = len(weight)
+    form = form if POINT in form.dims else form.expand_dims({POINT: points})
+    dims = [dim for dim in form.dims if dim not in (POINT, LATENT)]
+    flat = form.transpose(POINT, *dims, LATENT)
+    rows = flat.to_numpy().reshape(points, -1, form.sizes[LATENT])
+    centre = np.einsum("pkl,pl->kp", rows[..., :-1], mean) + rows[..., -1].T
+    scale = np.linalg.norm(np.einsum("plm,pkm->kpl", spread, rows[..., :-1]), axis=-1)
+    expected = centre @ weight
+    variance = (scale**2 + centre**2) @ weight - expected**2
+    columns = [expected, np.sqrt(variance.clip(min=0))]
+    columns += [mixture_quantile(centre, scale, weight, share) for share in SHARES]
+    shape = [form.sizes[dim] for dim in dims]
+    numbers = np.stack(columns, axis=-1).reshape(*shape, len(STATISTICS))
+    return xr.DataArray(numbers, {STATISTIC: list(STATISTICS)}, (*dims, STATISTIC))

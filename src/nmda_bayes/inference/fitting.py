@@ -1,0 +1,176 @@
+"""Fit a spec to evidence, and keep all that a reader will ask of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+
+import pandas as pd
+import pymc as pm
+import xarray as xr
+from pymc.stats import compute_log_prior
+
+from nmda_bayes.design import build_design
+from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.evidence import evidence_map, table
+from nmda_bayes.inference import nuts
+from nmda_bayes.inference.exact import integrate, reasons_against
+from nmda_bayes.logs import quietly
+from nmda_bayes.model import CHEAP, OFFSET, model_of
+from nmda_bayes.spec import AnalysisSpec
+
+PRIOR_DRAWS = 2000
+PACKAGES = ("nmda-bayes", "pymc", "pytensor", "nutpie", "arviz", "xarray", "numpy")
+NUTS, EXACT, AUTO = "nuts", "exact", "auto"
+
+
+def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) -> xr.DataTree:
+    """Fit an analysis.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    evidence
+        As `nmda_bayes.load_evidence` gives it.
+    progress
+        Show the sampler's progress bar.
+
+    Returns
+    -------
+    xr.DataTree
+        Groups ``prior, prior_predictive, posterior, posterior_predictive, log_likelihood,
+        log_prior, sample_stats, observed_data``, the ``design`` that was seen and the
+        ``evidence_map`` of what there was to see, and where nothing was sampled ``exact``, the
+        numbers by quadrature; attributes ``spec``, ``method``, ``evidence_hash``,
+        ``evidence_source``, ``versions``, ``seed``, ``synthetic`` and ``model_text``.
+
+    Raises
+    ------
+    SpecError, EvidenceError
+        If the spec and the evidence do not fit each other.
+    """
+    design = build_design(spec, evidence)
+    model = model_of(spec, design)
+    method = method_of(spec, design)
+    if method == EXACT:
+        result = integrate(spec, design, model)
+    else:
+        result = nuts.sample_posterior(model, spec, progress=progress)
+    with model, quietly("pymc.sampling.forward"):
+        _add_predictions(result, spec)
+    for name, group in design.children.items():
+        result[f"design/{name}"] = group.copy()
+    result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
+    published = _published(spec, evidence)
+    if published is not None:
+        result["published"] = xr.DataTree(published)
+    result.attrs = {
+        "spec": spec.to_json(),
+        "evidence_hash": str(evidence.attrs["evidence_hash"]),
+        "evidence_source": str(evidence.attrs["source"]),
+        "versions": json.dumps(_versions()),
+        "seed": spec.sampling.seed,
+        "method": method,
+        "synthetic": int(_is_synthetic(evidence)),
+        "model_text": model.str_repr(),
+    }
+    return result
+
+
+def method_of(spec: AnalysisSpec, design: xr.DataTree) -> str:
+    """Say how the posterior of an analysis is computed.
+
+    Parameters
+    ----------
+    spec
+        The analysis; with ``method = "auto"`` what can be integrated exactly is.
+    design
+        As `nmda_bayes.design.build_design` gives it.
+
+    Returns
+    -------
+    str
+        ``exact`` or ``nuts``.
+
+    Raises
+    ------
+    SpecError
+        If the spec asks for what its model does not allow, with every reason.
+    """
+    asked = spec.sampling.method
+    if asked == NUTS:
+        return NUTS
+    reasons = reasons_against(spec, design)
+    if not reasons:
+        return EXACT
+    if asked == AUTO:
+        return NUTS
+    mend = 'Write method = "nuts", or "auto" to integrate wherever it can be done.'
+    raise SpecError(
+        [
+            Fault(f"cannot be integrated exactly: {reason}", mend, column="sampling.method")
+            for reason in reasons
+        ]
+    )
+
+
+def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
+    """Add prior, predictive and density groups, from the graph on the stack."""
+    model = pm.modelcontext(None)
+    seed = spec.sampling.seed
+    prior = pm.sample_prior_predictive(PRIOR_DRAWS, random_seed=seed, compile_kwargs=CHEAP)
+    predicted = pm.sample_posterior_predictive(
+        result, random_seed=seed, progressbar=False, compile_kwargs=CHEAP
+    )
+    likelihood = pm.compute_log_likelihood(
+        result, extend_inferencedata=False, progressbar=False, compile_kwargs=CHEAP
+    )
+    # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
+    written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
+    log_prior = compute_log_prior(
+        result,
+        var_names=written,
+        extend_inferencedata=False,
+        progressbar=False,
+        compile_kwargs=CHEAP,
+    )
+    for name, tree in (
+        ("prior", prior["prior"]),
+        ("prior_predictive", prior["prior_predictive"]),
+        ("observed_data", prior["observed_data"]),
+        ("posterior_predictive", predicted["posterior_predictive"]),
+        ("log_likelihood", likelihood),
+        ("log_prior", log_prior),
+    ):
+        dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
+        result[name] = xr.DataTree(dataset.drop_attrs())
+
+
+def _is_synthetic(evidence: xr.DataTree) -> bool:
+    """Say whether any row of the evidence carries the flag of `nmda_bayes.simulate`."""
+    tables = (table(evidence, name) for name in ("results", "contrasts"))
+    flags = (rows["synthetic"] for rows in tables if "synthetic" in rows)
+    return any((pd.to_numeric(flag, errors="coerce") == 1).any() for flag in flags)
+
+
+def _published(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.Dataset | None:
+    """Published pools of the analyses that the outcomes name as their measures."""
+    if "published" not in evidence.children:
+        return None
+    rows = table(evidence, "published")
+    outcome_of = {m: name for name, part in spec.outcomes.items() for m in part.measures}
+    mine = rows[rows["analysis"].isin(outcome_of) & (rows["unusable"] == "")]
+    if mine.empty:
+        return None
+    columns = ["analysis", "measure", "estimate", "ci_low", "ci_high", "source"]
+    kept = mine[columns].assign(outcome=mine["analysis"].map(outcome_of))
+    arrays = {
+        c: ("row", kept[c].to_numpy(object if kept[c].dtype.kind in "OUT" else None)) for c in kept
+    }
+    return xr.Dataset(arrays)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
