@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -259,20 +260,38 @@ def test_doses_of_one_agent_make_a_comparison(write):
     assert not any("one arm" in message for message in messages)
 
 
-def test_twenty_thousand_arms():
+def many(arms: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
-    studies = np.repeat(np.arange(10_000), 2)
-    n = rng.integers(10, 200, 20_000)
-    frame = pd.DataFrame(
+    n = rng.integers(10, 200, arms)
+    return pd.DataFrame(
         {
-            "study": [f"S{i}" for i in studies],
-            "agent": np.tile(["placebo", "x"], 10_000),
-            "dose": np.tile([0.0, 1.0], 10_000),
+            "study": [f"S{i // 2}" for i in range(arms)],
+            "agent": np.tile(["placebo", "x"], arms // 2),
+            "dose": np.tile([0.0, 1.0], arms // 2),
             "events": rng.binomial(n, 0.3),
             "n": n,
         }
     )
-    assert table(load_evidence(frame), "results").shape[0] == 20_000
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_time_grows_with_the_rows_and_no_faster(wrong):
+    """Ten times the arms, at most fifteen times the work: processor time, the best of three."""
+
+    def seconds(frame: pd.DataFrame) -> float:
+        if wrong:
+            frame = frame.assign(events=frame["n"] + 1, dose="?")
+            frame.loc[0, "dose"] = "0"
+        start = time.process_time()
+        try:
+            load_evidence(frame)
+        except EvidenceError as refused:
+            assert wrong
+            assert len(refused.faults) < 100
+        return time.process_time() - start
+
+    small, large = (min(seconds(many(arms)) for _ in range(3)) for arms in (2_000, 20_000))
+    assert large <= 15 * small
 
 
 def test_no_text_crashes_the_reader(write):

@@ -137,14 +137,14 @@ def _tables(rows: Rows, made: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _like(name: str, rows: pd.DataFrame, *but: str) -> pd.DataFrame:
     """Give rows every column of a table of the base, empty where the flat table says nothing."""
+    text = pd.Series("", index=rows.index, dtype="str")
+    number = pd.Series(np.nan, index=rows.index, dtype=float)
     columns = {}
     for column in TABLES[name].columns:
         if column.name in rows and column.name not in but:
             columns[column.name] = rows[column.name]
-        elif column.numeric:
-            columns[column.name] = pd.Series(np.nan, index=rows.index, dtype=float)
         else:
-            columns[column.name] = pd.Series("", index=rows.index, dtype="str")
+            columns[column.name] = number if column.numeric else text
     return pd.DataFrame(columns, index=rows.index)
 
 

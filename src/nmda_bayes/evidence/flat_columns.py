@@ -168,13 +168,14 @@ def typed_rows(sheet: Sheet) -> tuple[Rows, list[Fault]]:
     texts = [*TEXTS, *sorted(given & {n for n, c in described.items() if not c.numeric})]
     counts = [*NUMBERS, *sorted(given & {n for n, c in described.items() if c.numeric})]
     columns: dict[str, pd.Series] = {}
+    blank, unknown = pd.Series("", index=index, dtype="str"), pd.Series(np.nan, index=index)
     faults: list[Fault] = []
     wrong: dict[str, pd.Series] = {}
     for name in dict.fromkeys(texts):
-        columns[name] = _text(sheet, name) if name in given else _blank(index)
+        columns[name] = _text(sheet, name) if name in given else blank
     for name in dict.fromkeys(counts):
         if name not in given:
-            columns[name] = pd.Series(np.nan, index=index)
+            columns[name] = unknown
             continue
         columns[name], broken = parsed(sheet, name)
         if broken.any() and name in LENIENT:
@@ -226,10 +227,6 @@ def _text(sheet: Sheet, name: str) -> pd.Series:
         return cells
     nothing = cells.isin(_NOTHING)
     return cells.where(~nothing, "") if nothing.any() else cells
-
-
-def _blank(index: pd.Index) -> pd.Series:
-    return pd.Series("", index=index, dtype="str")
 
 
 def _arm_names(rows: pd.DataFrame) -> pd.Series:
