@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence, network_faults, table
+from nmda_bayes.evidence.notes import evidence_notes
 from tests.evidence.conftest import ARMS
 
 HEAD = "study,agent,dose,events,n\n"
@@ -306,3 +308,104 @@ def test_no_text_crashes_the_reader(write):
             load_evidence(write("".join(text).encode("latin-1")))
         except EvidenceError as refused:
             assert all(fault.mend for fault in refused.faults)
+
+
+WAYS = {
+    "a t-interval": ("mean,ci_low,ci_high,ci_level,n", "4,3,5,95,20",
+                     2 / (2 * 2.0930240544), "95 % interval, t with n - 1 degrees of freedom"),
+    "a normal interval": ("mean,ci_low,ci_high,ci_level", "4,3,5,0.9",
+                          2 / (2 * 1.6448536270), "90 % interval, normal"),
+    "quartiles": ("median,q1,q3,n", "4,3,5,20", 1 / NormalDist().inv_cdf(14.875 / 20.25) / np.sqrt(20),
+                  "imputed from quartiles: SD Wan 2014"),
+    "a change": ("change_mean,change_sd,n", "-4,3,9", 1, "sd of the change and n"),
+    "before and after": ("pre_mean,pre_sd,post_mean,post_sd,pre_post_correlation,n",
+                         "50,4,40,3,0.5,13", 1,
+                         "sd before and after with their correlation, and n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "cells", "se", "way"), WAYS.values(), ids=WAYS)
+def test_a_standard_error_is_worked_out_and_says_how(write, columns, cells, se, way):
+    text = f"study,agent,{columns}\nA,placebo,{cells}\nA,x,{cells}\n"
+    results = table(load_evidence(write(text)), "results")
+    assert results["se_used"].to_numpy() == pytest.approx([se, se], rel=1e-6)
+    assert set(results["se_from"]) == {way}
+    assert results["sd_relative_se"].notna().all() == way.startswith("imputed")
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "estimate", "se", "way"),
+    [
+        ("measure,ci_low,ci_high,ci_level", "OR,1.1,3.64,95", np.log(2),
+         np.log(3.64 / 1.1) / (2 * 1.959964), "95 % interval, normal"),
+        ("p", "0.03", 2, 2 / 2.1700904, "p, normal"),
+        ("p,df", "0.03,10", 2, 2 / 2.5274842, "p, t with the degrees of freedom given"),
+        ("t", "-2.5", 2, 0.8, "t statistic"),
+        ("f", "6.25", 2, 0.8, "F statistic"),
+        ("se,p", "0.9,<0.05", 2, 0.9, "printed"),
+    ],
+)  # fmt: skip
+def test_a_contrast_has_many_ways_to_its_standard_error(write, columns, cells, estimate, se, way):
+    text = f"study,agent,comparator,estimate,{columns}\nA,x,placebo,2,{cells}\n"
+    row = table(load_evidence(write(text)), "contrasts").iloc[0]
+    assert row["estimate"] == pytest.approx(estimate)
+    assert row["se"] == pytest.approx(se, rel=1e-6)
+    assert row["se_from"] == way
+
+
+C = "study,agent,comparator,estimate,"
+SPREADS = {
+    "no level": (C + "ci_low,ci_high\nA,x,p,2,1,3\n", "ci_level", "is missing"),
+    "no level in a row": (C + "ci_low,ci_high,ci_level\nA,x,p,2,1,3,\n", "ci_level",
+                          "an interval without its level"),
+    "one end": (C + "ci_low,ci_high,ci_level\nA,x,p,2,1,,95\n", "ci_high", "one end"),
+    "an undeclared ratio": (C + "ci_low,ci_high,ci_level\nA,x,p,2.00,1.10,3.64,95\n", "ci_high",
+                            "not symmetric"),
+    "a ratio below 0": (C + "se,measure\nA,x,p,-2,1,OR\n", "estimate", "a ratio is above 0"),
+    "a ratio in other words": (C + "se,measure\nA,x,p,2,1,Odds ratio\n", "measure",
+                               "may be a ratio"),
+    "a bound": (C + "p\nA,x,p,2,<0.05\n", "p", "'<0.05' is not a number"),
+    "contradiction": (C + "se,t\nA,x,p,2.00,1.00,5.00\n", "se", "gives 0.4, printed 1"),
+    "sd against se": ("study,agent,mean,se,sd,n\nA,x,4,0.50,9.00,10\n", "se",
+                      "sd and n gives 2.846, printed 0.5"),
+    "quartiles out of order": ("study,agent,median,q1,q3,n\nA,x,4,5,3,9\n", "q1",
+                              "q1 is larger than q3"),
+    "a change without a correlation": (
+        "study,agent,pre_mean,pre_sd,post_mean,post_sd,pre_post_correlation,n\n"
+        "A,x,5,1,4,1,,9\n", "change_sd", "a change without its spread"),
+    "a period of no crossover": ("study,agent,mean,se,period\nA,x,1,1,first\n", "period",
+                                 "not called a crossover"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "column", "message"), SPREADS.values(), ids=SPREADS)
+def test_a_spread_that_says_nothing_sure_is_refused(write, faults_of, text, column, message):
+    hit = [fault for fault in faults_of(write(text)) if message in str(fault)]
+    assert [fault.column for fault in hit] == [column]
+    assert hit[0].mend
+
+
+def test_rounding_is_no_contradiction(write):
+    text = "study,agent,comparator,estimate,se,p\nA,x,placebo,-3.1,1.4,0.03\n"
+    assert table(load_evidence(write(text)), "contrasts")["se_from"].tolist() == ["printed"]
+
+
+def test_times_that_no_rule_can_place_are_told(write):
+    text = "study,agent,time_hours,events,n\nA,placebo,24,1,9\nA,x,24,2,9\n"
+    (note,) = evidence_notes(load_evidence(write(text)))
+    assert (note.column, note.row) == ("time_hours", 2)
+    assert "2 rows" in note.message
+    placed = text.replace("n\n", "n,treatment_days\n", 1).replace("9\n", "9,1\n")
+    assert not [*evidence_notes(load_evidence(write(placed)))]
+
+
+def test_a_crossover_passes_through(write):
+    text = (
+        "study,agent,design,period,correlation,mean,sd,n\n"
+        "A,placebo,crossover,all,.5,4,3,20\nA,x,crossover,all,.5,5,4,20\n"
+    )
+    tree = load_evidence(write(text))
+    assert table(tree, "studies")["design"].tolist() == ["crossover"]
+    assert (
+        table(tree, "results")[["period", "correlation"]].to_numpy().tolist() == [["all", 0.5]] * 2
+    )

@@ -1,4 +1,4 @@
-"""Broken tables load, or are refused with the place and the mend; 2,000 of them with the slow ones."""
+"""Broken tables, 2,000 with the slow ones: each loads, or is refused with place and mend."""
 
 from __future__ import annotations
 

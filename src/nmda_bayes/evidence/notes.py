@@ -8,7 +8,7 @@ import xarray as xr
 
 from nmda_bayes.errors import Fault
 from nmda_bayes.evidence.implied import IMPUTED
-from nmda_bayes.evidence.tree import SE_PRINTED, table
+from nmda_bayes.evidence.tree import SE_FROM_SD, SE_PRINTED, table
 
 
 def evidence_notes(tree: xr.DataTree) -> Iterator[Fault]:
@@ -28,7 +28,7 @@ def evidence_notes(tree: xr.DataTree) -> Iterator[Fault]:
     for name in ("results", "contrasts"):
         rows = table(tree, name)
         rows = rows[rows["unusable"] == ""]
-        made = rows[~rows["se_from"].isin(["", SE_PRINTED])]
+        made = rows[~rows["se_from"].isin(["", SE_PRINTED, SE_FROM_SD])]
         for way, some in made.groupby("se_from", sort=True):
             guess = str(way).startswith(IMPUTED)
             yield Fault(
