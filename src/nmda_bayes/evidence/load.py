@@ -134,9 +134,10 @@ def load_as_said(source: str | Path | Frame | None, said: Said) -> xr.DataTree:
 
 def _base(source: str | Path | None) -> xr.DataTree | None:
     """Load what is a base: the shipped one, the review's rows, or a folder of tables."""
-    if source is None or source == SHIPPED:
+    # The command line hands out paths, a notebook words.
+    if source is None or str(source) == SHIPPED:
         return load_folder(shipped_folder("data"), SHIPPED)
-    if source == REVIEW:
+    if str(source) == REVIEW:
         return _review()
     return load_folder(Path(source), str(source)) if Path(source).is_dir() else None
 
