@@ -131,6 +131,7 @@ def check(
     """
     from nmda_bayes.evidence import network_faults, summarise
     from nmda_bayes.evidence.load import load_as_said
+    from nmda_bayes.evidence.notes import evidence_notes
     from nmda_bayes.evidence.readers import said
     from nmda_bayes.evidence.telling import how_read, reference_found
 
@@ -143,6 +144,8 @@ def check(
     typer.echo(summarise(loaded, reference).text)
     for line in how_read(loaded):
         typer.echo(line)
+    for note in evidence_notes(loaded):
+        typer.echo(f"note: {note}")
     faults = network_faults(loaded, reference)
     if loaded.attrs["kind"] == "base" or loaded.attrs["format"].startswith("revman"):
         # A base keeps every trial that was found, and a review every analysis; a spec chooses among
