@@ -189,7 +189,7 @@ def test_a_mutated_flat_table_loads_or_is_refused(raw):
     a_flat_file(raw)
 
 
-@settings(FIXED, max_examples=50)
+@settings(FIXED, max_examples=25)
 @given(broken_folders())
 def test_a_mutated_folder_loads_or_is_refused(tables):
     a_folder(tables)
@@ -236,7 +236,7 @@ def sound_tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@settings(FIXED, max_examples=40)
+@settings(FIXED, max_examples=15)
 @given(sound_tables())
 def test_what_is_written_loads_as_the_same(frame):
     tree = made(frame)
@@ -244,7 +244,7 @@ def test_what_is_written_loads_as_the_same(frame):
         assert_same(tree, load_evidence(write_evidence(tree, Path(folder) / "out.csv")))
 
 
-@settings(FIXED, max_examples=20)
+@settings(FIXED, max_examples=8)
 @given(sound_tables(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_columns_changes_nothing_but_order(frame, random):
     order, columns = list(range(len(frame))), list(frame)
@@ -259,7 +259,7 @@ def test_the_order_of_rows_and_columns_changes_nothing_but_order(frame, random):
         pd.testing.assert_frame_equal(one[shown], two[shown])
 
 
-@settings(FIXED, max_examples=20)
+@settings(FIXED, max_examples=8)
 @given(sound_tables())
 def test_the_names_of_studies_change_nothing_but_names(frame):
     names = {name: f"Trial {i}" for i, name in enumerate(dict.fromkeys(frame["study"]))}
