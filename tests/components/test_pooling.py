@@ -11,14 +11,18 @@ from nmda_bayes.model import build_model
 from tests import specs
 from tests.conftest import value_of
 
-OF_AGENTS = sorted(set(POOLINGS) - {"study"})
+OF_AGENTS = sorted(set(POOLINGS) - {"study", "stratum"})
 OF_BASELINES = ["common", "independent", "study"]
 
 
 def graph(name: str, pooling: str, *, optional: bool = False):
-    slots = specs.parameter(pooling, optional=optional)
-    spec = specs.spec(specs.outcome("normal", "linear", parameters={name: slots}))
-    return build_model(spec, load_evidence(specs.normal_table()))
+    slots, table = specs.parameter(pooling, optional=optional), specs.normal_table()
+    if pooling == "stratum":
+        slots = specs.parameter(pooling, location=specs.half_normal()) | {"by": "quality"}
+        table = table.assign(quality=list("aabbbaa"))
+    outcome = specs.outcome("normal", "linear", parameters={name: slots})
+    spec = specs.spec(outcome, classes={"ketamine": "aryl", "mem": "adamantane"})
+    return build_model(spec, load_evidence(table))
 
 
 def assert_can_be_sampled(model):
@@ -30,7 +34,7 @@ def assert_can_be_sampled(model):
 
 
 def test_the_two_lists_are_the_catalogue():
-    assert {*OF_AGENTS, *OF_BASELINES} == set(POOLINGS)
+    assert {*OF_AGENTS, *OF_BASELINES, "stratum"} == set(POOLINGS)
 
 
 @pytest.mark.parametrize("name", OF_AGENTS)
@@ -54,7 +58,7 @@ def test_a_baseline_varies_over_studies_or_not_at_all(name):
 
 @pytest.mark.parametrize("name", sorted(POOLINGS))
 def test_each_prior_slot_is_one_variable_of_the_graph(name):
-    of = "baseline" if name == "study" else "slope"
+    of = {"study": "baseline", "stratum": "heterogeneity_sd"}.get(name, "slope")
     model = graph(of, name)
     part = POOLINGS[name]
     free = {v.name for v in model.free_RVs}

@@ -1,4 +1,4 @@
-"""Pooling: how much the values of one parameter are shared between agents, conditions, studies.
+"""Pooling: how much a parameter is shared between agents, their classes, conditions, studies.
 
 A pooling writes a parameter as the sum of what is common and what is not. It asks a `Sites` for its
 priors and for standard normal offsets over dims (the non-centred form: a group with no trial
@@ -12,6 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+#: The prior slots of this beginning are spreads, and positive.
+SPREADS = ("between", "within")
+#: What has tails heavier than a normal's.
+HEAVY = 'pooling = "agent_t" or heterogeneity = "arm_t"'
 
 
 class Sites(Protocol):
@@ -54,6 +59,64 @@ class Sites(Protocol):
             A `pymc.dims` variable.
         """
 
+    def exp(self, value: Any) -> Any:
+        """Take the exponential, for what is positive.
+
+        Parameters
+        ----------
+        value
+            On the log scale.
+
+        Returns
+        -------
+        Any
+            Positive.
+        """
+
+    def tails(self, *dims: str) -> Any:
+        """Make what a normal offset is divided by to have the tails of a t distribution.
+
+        Parameters
+        ----------
+        *dims
+            The dims of the offset.
+
+        Returns
+        -------
+        Any
+            √g, g ~ Gamma(nu / 2, nu / 2), with the spec's nu.
+        """
+
+    def of_agents(self, value: Any) -> Any:
+        """Give each agent the value of its class.
+
+        Parameters
+        ----------
+        value
+            Over the classes of agents.
+
+        Returns
+        -------
+        Any
+            The same over agents.
+        """
+
+    def tell(self, name: str, value: Any) -> Any:
+        """Keep a part of the sum under a name of its own, for a reader to see.
+
+        Parameters
+        ----------
+        name
+            What the parameter's name is followed by.
+        value
+            The part.
+
+        Returns
+        -------
+        Any
+            The same.
+        """
+
     def has(self, slot: str) -> bool:
         """Say whether the spec gives an optional slot.
 
@@ -89,6 +152,10 @@ class Pooling:
         The formula as a reader would write it.
     about
         What it means.
+    heavy
+        True where its offsets have the tails of a t distribution.
+    of_classes
+        True where it asks for the classes of agents.
     """
 
     name: str
@@ -98,13 +165,21 @@ class Pooling:
     formula: Callable[[Sites], Any]
     text: str
     about: str
+    heavy: bool = False
+    of_classes: bool = False
 
 
 POOLINGS: dict[str, Pooling] = {}
 
 
 def pooling(
-    text: str, *, priors: str, dims: str = "", optional: str = ""
+    text: str,
+    *,
+    priors: str,
+    dims: str = "",
+    optional: str = "",
+    heavy: bool = False,
+    of_classes: bool = False,
 ) -> Callable[[Callable[[Sites], Any]], Pooling]:
     """Enter a formula in the catalogue under its function's name.
 
@@ -118,6 +193,10 @@ def pooling(
         The dims over which the parameter varies, separated by spaces.
     optional
         The prior slots that may be given, separated by spaces.
+    heavy
+        True where the formula asks for tails.
+    of_classes
+        True where the formula asks for classes.
 
     Returns
     -------
@@ -135,6 +214,8 @@ def pooling(
             formula,
             text,
             about,
+            heavy,
+            of_classes,
         )
         POOLINGS[made.name] = made
         return made
@@ -193,3 +274,41 @@ def agent_and_condition(sites: Sites) -> Any:
     if sites.has("between_cells"):
         value = value + sites.prior("between_cells") * sites.offset("agent", "condition")
     return value
+
+
+@pooling(
+    "location + between_class · z[class] + within_class · z[agent]",
+    priors="location between_class within_class",
+    dims="agent",
+    of_classes=True,
+)
+def class_and_agent(sites: Sites) -> Any:
+    """Exchangeable classes of agents, and agents exchangeable within their class."""
+    # An agent alone in its class has both offsets, so that its prior is that of any other agent;
+    # how far it lies from its class is then the prior's word, which the checks say.
+    of_class = sites.prior("location") + sites.prior("between_class") * sites.offset("agent_class")
+    of_class = sites.tell("class", of_class)
+    return sites.of_agents(of_class) + sites.prior("within_class") * sites.offset("agent")
+
+
+@pooling(
+    "location + between_agent · z[agent] / √g[agent]",
+    priors="location between_agent",
+    dims="agent",
+    heavy=True,
+)
+def agent_t(sites: Sites) -> Any:
+    """Exchangeable over agents with the tails of a t distribution: one may stand far apart."""
+    offset = sites.offset("agent") / sites.tails("agent")
+    return sites.prior("location") + sites.prior("between_agent") * offset
+
+
+@pooling(
+    "location · exp(between_stratum · z[stratum])",
+    priors="location between_stratum",
+    dims="stratum",
+)
+def stratum(sites: Sites) -> Any:
+    """Exchangeable over strata of the trials, the spread of its logarithm estimated."""
+    of_stratum = sites.prior("between_stratum") * sites.offset("stratum")
+    return sites.prior("location") * sites.exp(of_stratum)

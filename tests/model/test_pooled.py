@@ -1,0 +1,418 @@
+"""Classes, heavy tails, strata and covariates: the graph against the sums written out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from nmda_bayes.design import LEFT_OUT, OUTCOMES, build_design
+from nmda_bayes.errors import EvidenceError, SpecError
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.inference.exact import reasons_against
+from nmda_bayes.model import CHEAP, build_model
+from tests import specs
+from tests.conftest import faults_when, value_of
+
+T = specs.TRIALS
+STUDY = np.array([0, 0, 1, 1, 1, 2, 2])
+#: Agent of each arm: 0 ketamine, 1 mem; the reference has none.
+AGENT = np.array([0, 0, 0, 0, 0, 0, 1])
+DOSE = T["dose"].to_numpy(float)
+CLASSES = {"ketamine": "aryl", "mem": "adamantane"}
+
+
+def density(model: Any, point: dict[str, Any]) -> float:
+    assert set(point) == {v.name for v in model.value_vars}
+    return float(model.compile_logp(jacobian=False, mode="FAST_COMPILE")(point))
+
+
+def linear(
+    slope: dict[str, Any] | None = None,
+    heterogeneity: str = "arm",
+    sd: dict[str, Any] | None = None,
+    **more: Any,
+):
+    given = {"slope": slope or specs.parameter()} | ({"heterogeneity_sd": sd} if sd else {})
+    return specs.spec(specs.outcome("normal", "linear", heterogeneity, given), **more)
+
+
+def design_and_model(spec, table=None):
+    evidence = load_evidence(specs.normal_table() if table is None else table)
+    return build_design(spec, evidence), build_model(spec, evidence)
+
+
+BASELINE = np.array([50.0, 54.0, 59.0])
+REPORTED = {"baseline": BASELINE}
+PRIOR_OF_BASELINE = stats.norm(0, 10).logpdf(BASELINE).sum()
+
+
+def seen(eta: np.ndarray) -> float:
+    return float(stats.norm(eta, T["se"]).logpdf(T["mean"]).sum())
+
+
+class TestClasses:
+    def test_the_density_by_hand(self):
+        slope = specs.parameter("class_and_agent", location=specs.normal(0, 5))
+        _, model = design_and_model(linear(slope, "none", classes=CLASSES))
+        assert model.coords["agent_class"] == ("adamantane", "aryl")
+        assert model.named_vars_to_dims["slope_class"] == ("agent_class",)
+        assert model.named_vars_to_dims["slope"] == ("agent",)
+        z_class, z = np.array([1.0, -2.0]), np.array([0.5, -0.5])
+        point = REPORTED | {
+            "slope_location": np.array(-3.0),
+            "slope_between_class_log__": np.array(np.log(2.0)),
+            "slope_within_class_log__": np.array(np.log(0.5)),
+            "slope_agent_class_offset": z_class,
+            "slope_agent_offset": z,
+        }
+        # ketamine is of the second class, mem of the first.
+        of_class = -3 + 2 * z_class
+        slopes = of_class[[1, 0]] + 0.5 * z
+        assert_allclose(value_of(model, "slope_class", point), of_class)
+        assert_allclose(value_of(model, "slope", point), slopes)
+        expected = (
+            stats.norm(0, 5).logpdf(-3)
+            + stats.halfnorm(0, 1).logpdf([2.0, 0.5]).sum()
+            + stats.norm.logpdf([*z_class, *z]).sum()
+            + PRIOR_OF_BASELINE
+            + seen(BASELINE[STUDY] + slopes[AGENT] * DOSE)
+        )
+        assert_allclose(density(model, point), expected, rtol=1e-9)
+
+    def test_an_agent_alone_in_its_class_has_the_spread_of_any_other(self):
+        """Var = location² + between² + within², whether or not the class holds another agent."""
+        shared = {"ketamine": "aryl", "mem": "aryl"}
+        for classes in (CLASSES, shared):
+            slope = specs.parameter("class_and_agent")
+            _, model = design_and_model(linear(slope, "none", classes=classes))
+            offsets = [n for n in model.named_vars if n.endswith("offset")]
+            size = {n: len(model.coords[model.named_vars_to_dims[n][0]]) for n in offsets}
+            point = {n: np.zeros(size[n]) for n in offsets}
+            point["slope_between_class_log__"] = np.log(3.0)
+            point["slope_within_class_log__"] = np.log(4.0)
+            variance = np.zeros(2)
+            for name in offsets:
+                for unit in np.eye(size[name]):
+                    moved = value_of(model, "slope", point | {name: unit})
+                    variance += (moved - value_of(model, "slope", point)) ** 2
+            assert_allclose(variance, 25.0)
+
+    def test_each_agent_needs_a_class(self):
+        slope = specs.parameter("class_and_agent")
+        (fault,) = faults_when(lambda: linear(slope), SpecError)
+        assert fault.column == "outcomes.pain.parameters.slope.pooling"
+        assert "[classes]" in fault.mend
+        spec = linear(slope, classes={"ketamine": "aryl"})
+        (fault,) = faults_when(lambda: design_and_model(spec), SpecError)
+        assert fault.column == "classes.mem"
+        assert "aryl" in fault.mend
+        spec = linear(slope, classes=CLASSES | {"ketamin": "aryl"})
+        (fault,) = faults_when(lambda: design_and_model(spec), SpecError)
+        assert "'ketamine'" in fault.mend
+
+    def test_both_spreads_are_summed_over_where_it_is_integrated(self):
+        spec = linear(specs.parameter("class_and_agent"), "none", classes=CLASSES)
+        assert reasons_against(spec, build_design(spec, load_evidence(specs.normal_table()))) == []
+        three = linear(specs.parameter("class_and_agent"), classes=CLASSES)
+        (reason,) = reasons_against(three, build_design(three, load_evidence(specs.normal_table())))
+        assert "3 scales" in reason
+
+
+class TestHeavyTails:
+    def test_agents_by_hand_and_their_mixture_is_a_t(self):
+        slope = specs.parameter("agent_t", location=specs.normal(0, 5))
+        spec = linear(slope, "none")
+        design, model = design_and_model(spec)
+        z, g = np.array([0.5, -1.0]), np.array([0.25, 4.0])
+        point = REPORTED | {
+            "slope_location": np.array(-3.0),
+            "slope_between_agent_log__": np.array(np.log(2.0)),
+            "slope_agent_offset": z,
+            "slope_agent_tails_offset_log__": np.log(g),
+        }
+        slopes = -3 + 2 * z / np.sqrt(g)
+        assert_allclose(value_of(model, "slope", point), slopes)
+        expected = (
+            stats.norm(0, 5).logpdf(-3)
+            + stats.halfnorm(0, 1).logpdf(2)
+            + stats.norm.logpdf(z).sum()
+            + stats.gamma(2, scale=1 / 2).logpdf(g).sum()
+            + PRIOR_OF_BASELINE
+            + seen(BASELINE[STUDY] + slopes[AGENT] * DOSE)
+        )
+        assert_allclose(density(model, point), expected, rtol=1e-9)
+        (reason,) = reasons_against(spec, design)
+        assert "tails of a t" in reason
+
+    def test_contrasts_of_arms_have_a_t_of_scale_heterogeneity_sd(self):
+        spec = linear(heterogeneity="arm_t")
+        design, model = design_and_model(spec)
+        assert model.named_vars_to_dims["heterogeneity_sd"] == ()
+        assert model.named_vars_to_dims["heterogeneity_sd_study_tails_offset"] == (
+            "heterogeneity_study",
+        )
+        g = np.array([0.25, 1.0, 4.0])
+        z = np.array([0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+        point = REPORTED | {
+            "slope": np.array(0.0),
+            "heterogeneity_sd_log__": np.array(np.log(3.0)),
+            "arm_offset": z,
+            "heterogeneity_sd_study_tails_offset_log__": np.log(g),
+        }
+        eta = BASELINE[STUDY] + 3 / np.sqrt(2) * z / np.sqrt(g[STUDY])
+        assert_allclose(value_of(model, "eta", point), eta)
+        prior = stats.gamma(2, scale=1 / 2).logpdf(g).sum() + stats.norm.logpdf(z).sum()
+        prior += stats.halfnorm(0, 1).logpdf(3) + stats.norm(0, 1).logpdf(0) + PRIOR_OF_BASELINE
+        assert_allclose(density(model, point), prior + seen(eta), rtol=1e-9)
+        assert any("tails of a t" in reason for reason in reasons_against(spec, design))
+        # √2 z / √(2 g) over draws: quantiles of t(4), by their standard errors.
+        rng = np.random.default_rng(1)
+        draws = rng.standard_normal(100_000) / np.sqrt(rng.gamma(2, 1 / 2, 100_000))
+        known = stats.t(4)
+        for share in (0.5, 0.9, 0.99):
+            error = np.sqrt(share * (1 - share) / 100_000) / known.pdf(known.ppf(share))
+            assert abs(np.quantile(draws, share) - known.ppf(share)) < 4 * error
+
+    def test_degrees_of_freedom_may_have_a_prior(self):
+        slope = specs.parameter("agent_t", nu=specs.prior("Gamma", alpha=2, beta=0.1))
+        _, model = design_and_model(linear(slope))
+        assert model.named_vars_to_dims["slope_nu"] == ()
+        sd = specs.parameter(location=specs.half_normal(), nu=specs.prior("Gamma", alpha=2, beta=1))
+        _, model = design_and_model(linear(heterogeneity="arm_t", sd=sd))
+        assert {"heterogeneity_sd", "heterogeneity_sd_nu"} <= {v.name for v in model.free_RVs}
+
+    @pytest.mark.parametrize(
+        ("slope", "words"),
+        [
+            (specs.parameter("agent") | {"nu": 4.0}, "nothing here has the tails"),
+            (specs.parameter("agent_t") | {"nu": None}, "is not said"),
+            (
+                specs.parameter("agent_t", nu=specs.prior("Gamma", alpha=2, beta=1)) | {"nu": 4.0},
+                "given twice",
+            ),
+        ],
+    )
+    def test_they_are_said_once_and_where_they_belong(self, slope, words):
+        (fault,) = faults_when(lambda: linear(slope), SpecError)
+        assert fault.column == "outcomes.pain.parameters.slope.nu"
+        assert words in fault.message
+
+
+QUALITY = specs.normal_table().assign(quality=["low", "low", "high", "high", "high", "low", "low"])
+
+
+def by_quality(pooling: str = "stratum") -> dict[str, Any]:
+    slot = "location" if pooling == "stratum" else "each"
+    return specs.parameter(pooling, **{slot: specs.half_normal(2)}) | {"by": "quality"}
+
+
+class TestStrata:
+    def test_the_density_by_hand(self):
+        design, model = design_and_model(linear(sd=by_quality()), QUALITY)
+        assert model.coords["stratum"] == ("high", "low")
+        assert model.named_vars_to_dims["heterogeneity_sd"] == ("stratum",)
+        z, delta = np.array([1.0, -1.0]), np.linspace(-1, 1, 7)
+        point = REPORTED | {
+            "slope": np.array(0.5),
+            "heterogeneity_sd_location_log__": np.array(np.log(1.5)),
+            "heterogeneity_sd_between_stratum_log__": np.array(np.log(0.7)),
+            "heterogeneity_sd_stratum_offset": z,
+            "arm_offset": delta,
+        }
+        sd = 1.5 * np.exp(0.7 * z)
+        assert_allclose(value_of(model, "heterogeneity_sd", point), sd)
+        of_arm = sd[np.array([1, 0, 1])[STUDY]]
+        eta = BASELINE[STUDY] + 0.5 * DOSE + of_arm / np.sqrt(2) * delta
+        expected = (
+            stats.norm(0, 1).logpdf(0.5)
+            + stats.halfnorm(0, 2).logpdf(1.5)
+            + stats.halfnorm(0, 1).logpdf(0.7)
+            + stats.norm.logpdf([*z, *delta]).sum()
+            + PRIOR_OF_BASELINE
+            + seen(eta)
+        )
+        assert_allclose(density(model, point), expected, rtol=1e-9)
+        assert any("differs by quality" in r for r in reasons_against(_spec(), design))
+
+    def test_each_stratum_may_have_its_own(self):
+        _, model = design_and_model(linear(sd=by_quality("independent")), QUALITY)
+        assert model.named_vars_to_dims["heterogeneity_sd"] == ("stratum",)
+        assert "heterogeneity_sd" in {v.name for v in model.free_RVs}
+
+    def test_a_study_that_does_not_say_falls_out_with_the_reason(self):
+        table = QUALITY.assign(quality=QUALITY["quality"].where(QUALITY["study"] != "B", ""))
+        design = build_design(linear(sd=by_quality()), load_evidence(table))
+        assert set(design[f"{OUTCOMES}/pain"]["study"].to_numpy()) == {"A", "C"}
+        left = design[LEFT_OUT].to_dataset()
+        assert set(left["reason"].to_numpy()) == {
+            "no quality is given, and the heterogeneity differs by it"
+        }
+
+    def test_a_stratum_is_of_a_study_and_of_the_evidence(self):
+        uneven = QUALITY.assign(quality=list("abababa"))
+        (fault,) = faults_when(
+            lambda: build_design(linear(sd=by_quality()), load_evidence(uneven)), EvidenceError
+        )
+        assert fault.column == "quality"
+        misspelt = linear(sd=by_quality() | {"by": "qualty"})
+        (fault,) = faults_when(lambda: build_design(misspelt, load_evidence(QUALITY)), SpecError)
+        assert fault.column == "outcomes.pain.parameters.heterogeneity_sd.by"
+        assert "'quality'" in fault.mend
+
+
+def _spec():
+    return linear(sd=by_quality())
+
+
+YEARS = specs.normal_table().assign(year=[2000, 2000, 2010, 2010, 2010, 2020, 2020])
+YEAR = {"prior": specs.normal(0, 3), "centre": 2010.0, "unit": 5.0}
+
+
+def on(**covariates: Any) -> dict[str, Any]:
+    return specs.parameter() | {"covariates": covariates}
+
+
+class TestCovariates:
+    def test_the_density_by_hand(self):
+        spec = linear(on(year=YEAR), "none")
+        design, model = design_and_model(spec, YEARS)
+        assert model.named_vars_to_dims["slope_per_year"] == ()
+        point = REPORTED | {"slope": np.array(-2.0), "slope_per_year": np.array(0.7)}
+        x = np.array([-2.0, 0.0, 2.0])[STUDY]
+        eta = BASELINE[STUDY] + (-2 + 0.7 * x) * DOSE
+        assert_allclose(value_of(model, "eta", point), eta)
+        expected = (
+            stats.norm(0, 1).logpdf(-2) + stats.norm(0, 3).logpdf(0.7)
+            + PRIOR_OF_BASELINE + seen(eta)
+        )  # fmt: skip
+        assert_allclose(density(model, point), expected, rtol=1e-9)
+        assert any("regressed on year" in reason for reason in reasons_against(spec, design))
+
+    def test_a_word_of_a_column_is_one_and_the_others_nothing(self):
+        spec = linear(on(poor={"prior": specs.normal(), "column": "quality", "level": "high"}))
+        design, _ = design_and_model(spec, QUALITY)
+        assert_allclose(design[f"{OUTCOMES}/pain"]["slope_per_poor"], [0, 0, 1, 1, 1, 0, 0])
+
+    def test_a_measure_is_the_mean_over_the_persons_of_a_study(self):
+        pain = specs.normal_table().assign(n=[10, 30, 20, 20, 20, 10, 10])
+        start = pain.assign(outcome="start", mean=[60, 64, 70, 70, 73, 50, 55])
+        start = start[start["study"] != "C"]
+        measured = {"prior": specs.normal(), "measure": "start", "centre": 60.0, "unit": 10.0}
+        spec = linear(on(severity=measured))
+        design = build_design(spec, load_evidence(pd.concat([pain, start])))
+        found = design[f"{OUTCOMES}/pain"]
+        assert_allclose(found["slope_per_severity"], [63, 63, 71, 71, 71])
+        reasons = set(design[LEFT_OUT]["reason"].to_numpy())
+        assert "severity is not known, and the effect is regressed on it" in reasons
+
+    def test_a_study_that_does_not_say_falls_out_with_the_reason(self):
+        table = YEARS.assign(year=YEARS["year"].where(YEARS["study"] != "B"))
+        design = build_design(linear(on(year=YEAR)), load_evidence(table))
+        assert set(design[f"{OUTCOMES}/pain"]["study"].to_numpy()) == {"A", "C"}
+        assert set(design[LEFT_OUT]["reason"].to_numpy()) == {
+            "year is not known, and the effect is regressed on it"
+        }
+
+    def test_contrasts_carry_it_too(self):
+        table = specs.CONTRASTS.assign(year=[2000, 2000, 2010, 2020])
+        outcome = specs.outcome("normal_contrast", "linear", parameters={"slope": on(year=YEAR)})
+        design = build_design(specs.spec(outcome), load_evidence(table))
+        assert set(design[f"{OUTCOMES}/pain"]["slope_per_year"].to_numpy()) == {2000, 2010, 2020}
+
+    @pytest.mark.parametrize(
+        ("covariate", "column"),
+        [
+            ({"prior": specs.normal(), "unit": 5.0}, "year.centre"),
+            ({"prior": specs.normal(), "centre": 5.0}, "year.unit"),
+            (YEAR | {"column": "year", "measure": "pain"}, "year"),
+        ],
+    )
+    def test_where_it_stands_is_stated(self, covariate, column):
+        (fault,) = faults_when(lambda: linear(on(year=covariate)), SpecError)
+        assert fault.column == f"outcomes.pain.parameters.slope.covariates.{column}"
+
+    def test_it_is_a_column_of_the_evidence(self):
+        spec = linear(on(yaer=YEAR))
+        (fault,) = faults_when(lambda: build_design(spec, load_evidence(YEARS)), SpecError)
+        assert fault.column.endswith("slope.covariates.yaer.column")
+        assert "'year'" in fault.mend
+
+
+class TestCorrelatedAgents:
+    """Agents' effects on two parameters of one outcome, and on one of another."""
+
+    named = ("pain.emax", "pain.log_ed50", "harm.slope")
+
+    def spec(self, *of: str, eta: float = 2.0):
+        parts = {"emax": specs.parameter("agent"), "log_ed50": specs.parameter("agent")}
+        pain = specs.outcome("normal", "emax", "none", parts)
+        harm = specs.outcome("binomial", "linear", "none", {"slope": specs.parameter("agent")})
+        prior = {"dist": "LKJCorr", "kwargs": {"eta": eta}, "of": list(of or self.named)}
+        return specs.spec(pain, harm, correlations={"agent": prior})
+
+    def test_two_by_hand(self):
+        evidence = load_evidence(specs.both_tables())
+        model = build_model(self.spec("pain.emax", "harm.slope"), evidence)
+        dims = model.named_vars_to_dims
+        assert dims["agent_offset"] == ("agent_parameter", "agent")
+        assert dims["agent_correlation"] == ("parameter_pair",)
+        assert model.coords["parameter_pair"] == ("pain.emax, harm.slope",)
+        assert "pain::emax_agent_offset" not in dims
+        assert dims["pain::log_ed50_agent_offset"] == ("agent",)
+        z = np.array([[1.0, -1.0], [0.5, 2.0]])
+        share = 0.8  # of the Beta: r = 2 · 0.8 - 1 = 0.6
+        point = {
+            "agent_pain.emax_agent_harm.slope_offset_logodds__": np.array(
+                np.log(share / (1 - share))
+            ),
+            "agent_offset": z,
+            "pain::emax_location": np.array(-5.0),
+            "pain::emax_between_agent_log__": np.array(np.log(2.0)),
+            "harm::slope_location": np.array(1.0),
+            "harm::slope_between_agent_log__": np.array(np.log(0.5)),
+        }
+        assert_allclose(value_of(model, "agent_correlation", point), [0.6])
+        assert_allclose(value_of(model, "pain::emax", point), -5 + 2 * z[0])
+        of_harm = 0.6 * z[0] + 0.8 * z[1]
+        assert_allclose(value_of(model, "harm::slope", point), 1 + 0.5 * of_harm)
+
+    def test_three_make_a_matrix_whose_prior_is_lkj(self):
+        model = build_model(self.spec(), load_evidence(specs.both_tables()))
+        drawn = pm.sample_prior_predictive(
+            4000, model=model, var_names=["agent_correlation"], random_seed=1, compile_kwargs=CHEAP
+        )["prior"]["agent_correlation"].isel(chain=0)
+        assert drawn.dims == ("draw", "parameter_pair")
+        ab, ac, bc = (drawn.isel(parameter_pair=k).to_numpy() for k in range(3))
+        assert (1 + 2 * ab * ac * bc - ab**2 - ac**2 - bc**2 > 0).all()
+        # Lewandowski, Kurowicka and Joe 2009: (r + 1) / 2 ~ Beta(2.5, 2.5) for three at eta = 2.
+        known = stats.beta(2.5, 2.5, loc=-1, scale=2)
+        for share in (0.1, 0.5, 0.9):
+            at = known.ppf(share)
+            error = np.sqrt(share * (1 - share) / 4000) / known.pdf(at)
+            for r in (ab, ac, bc):
+                assert abs(np.quantile(r, share) - at) < 4 * error
+
+    def test_they_are_not_integrated(self):
+        spec = self.spec()
+        design = build_design(spec, load_evidence(specs.both_tables()))
+        assert "effects of agents are correlated" in reasons_against(spec, design)
+
+    @pytest.mark.parametrize(
+        ("of", "words"),
+        [
+            (("pain.emax",), "two parameters or more"),
+            (("pain.emax", "pain.emax"), "each named once"),
+            (("pain.emax", "harm.slop"), "'harm.slop' has no effects of agents"),
+            (("pain.emax", "pain.baseline"), "'pain.baseline' has no effects of agents"),
+        ],
+    )
+    def test_of_is_of_parameters_with_effects_of_agents(self, of, words):
+        (fault,) = faults_when(lambda: self.spec(*of), SpecError)
+        assert fault.column == "correlations.agent.of"
+        assert words in fault.message
