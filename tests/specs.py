@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.spec import AnalysisSpec, needed_parameters
 
@@ -32,7 +34,8 @@ def parameter(pooling: str = "common", *, optional: bool = False, **priors: Any)
     part = POOLINGS[pooling]
     slots = (*part.priors, *(part.optional if optional else ()))
     written = {slot: half_normal() if slot.startswith(HALF) else normal() for slot in slots}
-    return {"pooling": pooling, "priors": written | priors}
+    tails = {"nu": 4.0} if part.heavy and "nu" not in priors else {}
+    return {"pooling": pooling, "priors": written | priors, **tails}
 
 
 BASELINE = parameter("independent", each=normal(0, 10))
@@ -48,9 +51,15 @@ def outcome(
 ) -> dict[str, Any]:
     """An outcome with a prior for all that its parts need; ``parameters`` replaces some of them."""
     content = {"likelihood": likelihood, "curve": curve, "heterogeneity": heterogeneity}
+    own = LIKELIHOODS[likelihood] if likelihood in LIKELIHOODS else None
     given = {"baseline": BASELINE, "heterogeneity_sd": HETEROGENEITY_SD}
+    if own is not None:
+        given |= {n: parameter(location=prior("Gamma", alpha=2, beta=0.1)) for n in own.positive}
+        given |= {n: parameter(location=prior("Beta", alpha=1, beta=9)) for n in own.shares}
     needed = needed_parameters({**content, **more}) or ()
     written = {name: deepcopy(given.get(name, parameter())) for name in needed}
+    if HETEROGENEITIES[heterogeneity].heavy:
+        written["heterogeneity_sd"]["nu"] = 4.0
     return {**content, "parameters": written | dict(parameters or {}), **more}
 
 
@@ -111,6 +120,26 @@ def normal_table(frame: pd.DataFrame = TRIALS, name: str = "pain") -> pd.DataFra
 
 def binary_table(frame: pd.DataFrame = TRIALS, name: str = "harm") -> pd.DataFrame:
     return frame.drop(columns=["mean", "se"]).assign(outcome=name)
+
+
+#: SDs of people: one arm prints none.
+SDS = ["20", "18", "22", "not reported", "25", "21", "19"]
+
+
+def sd_table(frame: pd.DataFrame = TRIALS, name: str = "pain") -> pd.DataFrame:
+    return frame.drop(columns=["se", "events"]).assign(outcome=name, sd=SDS)
+
+
+def rate_table(frame: pd.DataFrame = TRIALS, name: str = "pain") -> pd.DataFrame:
+    """The same events over person-time: 0.5, 0.6, ... years, as many as there are arms."""
+    time = [0.5 + i / 10 for i in range(len(frame))]
+    return frame.drop(columns=["mean", "se", "n"]).assign(outcome=name, person_time=time)
+
+
+def follow_up_table(frame: pd.DataFrame = TRIALS, name: str = "pain") -> pd.DataFrame:
+    """The same counts, each trial followed for a time of its own: A 1, B 2, C 3."""
+    time = frame["study"].map({"A": 1.0, "B": 2.0, "C": 3.0})
+    return binary_table(frame, name).assign(follow_up=time)
 
 
 def both_tables(frame: pd.DataFrame = TRIALS) -> pd.DataFrame:

@@ -15,11 +15,21 @@ import pymc as pm
 import xarray as xr
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
-from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, OUTCOMES, Form, build_design, forms_of
-from nmda_bayes.dims import SAMPLE
+from nmda_bayes.design import (
+    AS_ARM,
+    AS_CONTRAST,
+    AS_RESPONDERS,
+    OUTCOMES,
+    Form,
+    build_design,
+    forms_of,
+)
+from nmda_bayes.design.study_columns import coefficient, study_columns
+from nmda_bayes.dims import SAMPLE, STRATUM
+from nmda_bayes.evidence.flat_columns import NOT_REPORTED
 from nmda_bayes.logs import quietly
 from nmda_bayes.model import CHEAP, OFFSET, model_of
-from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 
 
 def simulate(
@@ -52,10 +62,23 @@ def simulate(
         reported = design[f"{OUTCOMES}/{outcome}"].to_dataset()
         for form in forms_of(spec, reported, outcome):
             one = drawn["prior_predictive"][form.variable].isel(dict.fromkeys(SAMPLE, 0))
-            frames.append(_flat(outcome, LIKELIHOODS[part.likelihood], form, one.to_numpy()))
+            flat = _flat(outcome, LIKELIHOODS[part.likelihood], form, one.to_numpy())
+            if form.report == AS_ARM and LIKELIHOODS[part.likelihood].also:
+                flat = _with_sds(flat, form, drawn["prior_predictive"].to_dataset())
+            frames.append(flat.assign(**_of_studies(part, form)))
     truth = drawn["prior"].to_dataset().isel(dict.fromkeys(SAMPLE, 0), drop=True)
     truth = truth.drop_vars([n for n in truth.data_vars if str(n).endswith(OFFSET)])
     return pd.concat(frames, ignore_index=True), truth, _reading_back(spec)
+
+
+def _with_sds(rows: pd.DataFrame, form: Form, drawn: xr.Dataset) -> pd.DataFrame:
+    """Fill in the SDs that were drawn too; an arm that printed none prints none."""
+    sd = pd.Series(NOT_REPORTED, index=form.design["arm"].to_numpy(), dtype=object)
+    name = form.variable + "_variance"
+    if name in drawn:
+        variance = drawn[name].isel(dict.fromkeys(SAMPLE, 0))
+        sd[variance[variance.dims[0]].to_numpy()] = np.sqrt(variance.to_numpy())
+    return rows.assign(sd=sd.to_numpy())
 
 
 def truth_table(truth: xr.Dataset) -> pd.DataFrame:
@@ -103,7 +126,7 @@ def _flat(outcome: str, likelihood: Likelihood, form: Form, values: Any) -> pd.D
         }
         return pd.DataFrame(columns).assign(outcome=outcome, synthetic=1)
     responders = form.report == AS_RESPONDERS
-    observed, known = ("events", "n") if responders else likelihood.columns
+    observed, *known = ("events", "n") if responders else likelihood.columns
     studies = reported["study"].to_numpy()
     labels = zip(reported["arm"].to_numpy(), studies, strict=True)
     crossover = reported["same_people"].to_numpy().astype(float) == 1
@@ -115,10 +138,18 @@ def _flat(outcome: str, likelihood: Likelihood, form: Form, values: Any) -> pd.D
         "condition": reported["condition"].to_numpy(),
         "design": np.where(crossover, "crossover", "parallel"),
         observed: values,
-        known: reported[known].to_numpy(),
+        **{name: reported[name].to_numpy() for name in known},
         "outcome": reported["measure"].to_numpy() if responders else outcome,
     }
     return pd.DataFrame(columns).assign(synthetic=1)
+
+
+def _of_studies(part: OutcomeSpec, form: Form) -> dict[str, Any]:
+    """Strata and covariates of the studies, in the order of a form's rows."""
+    at: Any = slice(None)
+    if form.report == AS_CONTRAST:
+        at = form.design["arm_position"].to_numpy()
+    return {column: form.design[column].to_numpy()[at] for column in study_columns(part)}
 
 
 def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
@@ -130,6 +161,13 @@ def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
         outcome |= {"measures": [name], "exposure": "dose"}
         for key in ("scale", "time"):
             outcome.pop(key, None)
+        for parameter, shared in outcome["parameters"].items():
+            shared["by"] = STRATUM if shared.get("by") else ""
+            for covariate, regressed in shared["covariates"].items():
+                regressed |= {"level": "", "measure": ""}
+                regressed |= {"column": coefficient(parameter, covariate)}
+                regressed |= {"centre": regressed.get("centre", 0.0)}
+                regressed |= {"unit": regressed.get("unit", 1.0)}
         if outcome.get("contrasts"):
             outcome["contrasts"] |= {"measures": [name], "effects": ["unnamed"]}
     return AnalysisSpec.from_dict(content)

@@ -19,7 +19,13 @@ from tests.components.test_pooling import assert_can_be_sampled
 
 TABLES = {
     "normal": specs.normal_table(),
+    "student_t": specs.normal_table(),
+    "normal_with_sd": specs.sd_table(),
     "binomial": specs.binary_table().assign(outcome="pain"),
+    "beta_binomial": specs.binary_table(name="pain"),
+    "poisson": specs.rate_table(),
+    "negative_binomial": specs.rate_table(),
+    "binomial_cloglog": specs.follow_up_table(),
     "normal_contrast": specs.CONTRASTS,
 }
 CATALOGUES = {
@@ -64,7 +70,7 @@ def test_arms_of_a_study_share_the_variance_of_their_contrast():
 def test_contrasts_that_share_an_arm_share_its_variance():
     reported = xr.Dataset(
         {
-            "se": ("contrast", [3.0, 3.5, 4.0]),
+            "estimate_se": ("contrast", [3.0, 3.5, 4.0]),
             "comparator_se": ("contrast", [2.0, 2.0, np.nan]),
             "arm_position": ("contrast", [1, 2, 4]),
             "comparator_position": ("contrast", [0, 0, 3]),
@@ -78,7 +84,7 @@ def test_a_chain_of_contrasts_shares_its_middle_arm_with_a_minus():
     # Variances of the arms: placebo 4, low 5, high 7; low v placebo and high v low.
     reported = xr.Dataset(
         {
-            "se": ("contrast", np.sqrt([9.0, 12.0])),
+            "estimate_se": ("contrast", np.sqrt([9.0, 12.0])),
             "comparator_se": ("contrast", np.sqrt([4.0, 5.0])),
             "arm_position": ("contrast", [1, 2]),
             "comparator_position": ("contrast", [0, 1]),

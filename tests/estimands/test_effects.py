@@ -33,7 +33,7 @@ def test_raw_differences_of_means(fit):
     assert_allclose(found["raw"], [-8, -3, -14, -3])
     assert_allclose(found["raw_se"], np.sqrt([8, 18, 18, 32]))
     assert found["raw_note"].to_numpy().tolist() == [""] * 4
-    assert found.attrs == {"label": "pain", "scale": "points"}
+    assert found.attrs == {"label": "pain", "scale": "points", "link": "identity"}
 
 
 def test_raw_log_odds_ratios_and_the_zero_cell(fit):
@@ -44,7 +44,11 @@ def test_raw_log_odds_ratios_and_the_zero_cell(fit):
     assert np.isnan(found["raw"][[1, 2]]).all()
     assert np.isnan(found["raw_se"][[1, 2]]).all()
     assert found["raw_note"].to_numpy().tolist() == ["", ZERO_CELL, ZERO_CELL, ""]
-    assert found.attrs == {"label": "Dissociation", "scale": "log odds ratio"}
+    assert found.attrs == {
+        "label": "Dissociation",
+        "scale": "log odds ratio",
+        "link": "logit",
+    }
 
 
 def test_an_arm_full_of_events_is_a_zero_cell_too():

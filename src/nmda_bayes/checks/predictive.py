@@ -22,11 +22,20 @@ CONTINUOUS: Mapping[str, Statistic] = {
     "smallest": lambda y, design: y.min(-1),
     "largest": lambda y, design: y.max(-1),
 }
-COUNTS: Mapping[str, Statistic] = {
+EVENTS: Mapping[str, Statistic] = {
     "events in all arms": lambda y, design: y.sum(-1),
     "arms without an event": lambda y, design: (y == 0).sum(-1),
+}
+COUNTS: Mapping[str, Statistic] = {
+    **EVENTS,
     "SD of the proportions": lambda y, design: (y / design["n"].to_numpy()).std(-1),
 }
+RATES: Mapping[str, Statistic] = {
+    **EVENTS,
+    "SD of the rates": lambda y, design: (y / design["person_time"].to_numpy()).std(-1),
+}
+#: By the column that events are counted over.
+STATISTICS = {"": CONTINUOUS, "n": COUNTS, "person_time": RATES}
 #: Said after a statistic of rows that are not the outcome's own form.
 BESIDE = {AS_RESPONDERS: ", responders"}
 
@@ -51,7 +60,7 @@ def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
     for outcome in spec.outcomes:
         for form in forms_of(spec, design_of(fit, outcome), outcome):
             observed = fit["observed_data"].to_dataset()[form.variable].to_numpy().astype(float)
-            for label, statistic in (COUNTS if form.counts else CONTINUOUS).items():
+            for label, statistic in STATISTICS[form.at_risk].items():
                 value = float(statistic(observed, form.design))
                 shares = [
                     _share(

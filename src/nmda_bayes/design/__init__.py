@@ -1,18 +1,22 @@
 """The design: which rows of the evidence a spec sees, and which it leaves out and why."""
 
 from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_design
-from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS
+from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED
 from nmda_bayes.design.forms import Form, forms_of
+from nmda_bayes.design.study_columns import coefficient, covariates_of
 
 __all__ = [
     "ARMS",
     "AS_ARM",
     "AS_CONTRAST",
     "AS_RESPONDERS",
+    "BORROWED",
     "Form",
     "LABELS",
     "LEFT_OUT",
     "OUTCOMES",
     "build_design",
+    "coefficient",
+    "covariates_of",
     "forms_of",
 ]

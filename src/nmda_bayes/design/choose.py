@@ -25,10 +25,14 @@ from nmda_bayes.design.sieve import (
     sieve_of,
     stretch,
 )
+from nmda_bayes.design.study_columns import keep_described, study_columns
 from nmda_bayes.spec import AnalysisSpec
 
 #: What an arm reports: its own numbers, a count of responders, or nothing but a contrast.
 AS_ARM, AS_RESPONDERS, AS_CONTRAST = "arm", "responders", "contrast"
+
+#: Said of an arm whose standard error the model works out from the SDs of others.
+BORROWED = "no sd: borrowed"
 
 ARM_COLUMNS = ["arm", "study", "agent", "condition", "route", "regimen", "exposure", "report"]
 ROW_COLUMNS = [
@@ -111,11 +115,19 @@ def _joined(pieces: list[Chosen]) -> Chosen:
 
 def _choose_arms(name: str, spec: AnalysisSpec, selected: Tables) -> Chosen:
     outcome = spec.outcomes[name]
-    columns = LIKELIHOODS[outcome.likelihood].columns
-    sieve = sieve_of(name, outcome.measures or (name,), selected["results"])
+    likelihood = LIKELIHOODS[outcome.likelihood]
+    columns, borrows = likelihood.columns, bool(likelihood.also)
+    measures = outcome.measures or (name,)
+    sieve = sieve_of(name, measures, selected["results"], borrows=borrows)
     sieve.rows = sieve.rows.assign(se=sieve.rows["se_used"])
     sieve.rows = stretch(outcome, sieve.rows, levels="mean", spreads="se")
     keep_complete(sieve, columns)
+    if borrows:
+        # Whatever a standard error was come by, the SD of the arm's people follows from it.
+        rows = sieve.rows
+        told = rows["se_from"].where(rows["se"].notna(), BORROWED)
+        sieve.rows = rows.assign(sd=rows["se"] * np.sqrt(rows["n"]), se_from=told)
+        columns = (*columns, likelihood.also, "se")
     return _arms_of(sieve, spec, selected, AS_ARM, columns)
 
 
@@ -157,13 +169,15 @@ def _arms_of(
     sieve.keep(sieve.rows["exposure"].notna(), EXPOSURES[outcome.exposure].missing)
     if outcome.time is not None:
         keep_time(sieve, outcome.time)
+    keep_described(sieve, outcome, selected)
     keep_measure(sieve)
     keep_one_row_an_arm(sieve)
     if outcome.parameters["baseline"].pooling == "independent":
         count = sieve.rows.groupby("study")["arm"].transform("size")
         sieve.keep(count >= 2, "one arm left in its study: no difference to learn from")
     rows = sieve.rows.assign(report=report)
-    arms = rows.reindex(columns=[*ARM_COLUMNS, *columns, *ROW_COLUMNS]).reset_index(drop=True)
+    kept = [*ARM_COLUMNS, *columns, *ROW_COLUMNS, *study_columns(outcome)]
+    arms = rows.reindex(columns=kept).reset_index(drop=True)
     return Chosen(arms, None, sieve.left_out())
 
 
@@ -187,8 +201,9 @@ def _choose_contrasts(name: str, spec: AnalysisSpec, selected: Tables, taken: se
         sieve.keep(sieve.rows[f"{side}exposure"].notna(), EXPOSURES[outcome.exposure].missing)
     if outcome.time is not None:
         keep_time(sieve, outcome.time)
+    keep_described(sieve, outcome, selected)
     keep_one_row_a_contrast(sieve)
-    arms, contrasts = _compared(sieve.rows.reset_index(drop=True))
+    arms, contrasts = _compared(sieve.rows.reset_index(drop=True), study_columns(outcome))
     return Chosen(arms, contrasts, sieve.left_out())
 
 
@@ -202,14 +217,18 @@ def _side(rows: pd.DataFrame, selected: Tables, side: str) -> pd.DataFrame:
     return known.assign(agent=rows["comparator" if side else "agent"], **filled)
 
 
-def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _compared(
+    rows: pd.DataFrame, of_studies: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make the arms of contrasts, one for each agent and exposure of a study."""
     shared = {"study": rows["study"], "condition": rows["condition_group"]}
+    shared |= {column: rows[column] for column in of_studies}
     sides = [
         pd.DataFrame({**shared, "agent": rows[agent], "exposure": rows[exposure]})
         for agent, exposure in (("agent", "exposure"), ("comparator", "comparator_exposure"))
     ]
-    labels = [s["study"] + ": " + s["agent"] + s["exposure"].map(" {:g}".format) for s in sides]
+    doses = [side["exposure"].map(" {:g}".format).astype("str") for side in sides]
+    labels = [s["study"] + ": " + s["agent"] + d for s, d in zip(sides, doses, strict=True)]
     sides = [side.assign(arm=label) for side, label in zip(sides, labels, strict=True)]
     arms = pd.concat(sides).drop_duplicates("arm")
     arms = arms.assign(route="", regimen="", report=AS_CONTRAST, same_people=0.0)
@@ -222,8 +241,9 @@ def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             "comparator_position": position.loc[labels[1]].to_numpy(),
             "estimate": rows["estimate"],
             "estimate_se": rows["se"],
+            "estimate_se_from": rows["se_from"],
             "comparator_se": rows["comparator_se"],
             "estimate_source": rows["source"],
         }
     )
-    return arms[[*ARM_COLUMNS, "same_people"]], contrasts
+    return arms[[*ARM_COLUMNS, "same_people", *of_studies]], contrasts

@@ -24,14 +24,20 @@ class Form(NamedTuple):
         ``arm``, ``responders`` or ``contrast``.
     design
         Their rows of the design, in the order of the variable.
-    counts
-        True where people are counted, so that the rows have ``events`` and ``n``.
+    at_risk
+        The column that events are counted over: ``n`` people, or ``person_time``; empty where
+        means are reported.
     """
 
     variable: str
     report: str
     design: xr.Dataset
-    counts: bool
+    at_risk: str
+
+    @property
+    def counts(self) -> bool:
+        """True where events are counted."""
+        return bool(self.at_risk)
 
 
 def forms_of(spec: AnalysisSpec, design: xr.Dataset, outcome: str) -> list[Form]:
@@ -60,7 +66,8 @@ def forms_of(spec: AnalysisSpec, design: xr.Dataset, outcome: str) -> list[Form]
             continue
         suffix = "_contrasts" if report == beside else suffix
         rows = design if report == AS_CONTRAST else design.isel({ARM: where})
-        counts = report == AS_RESPONDERS or (report == AS_ARM and "events" in likelihood.columns)
+        counted = likelihood.columns[1] if report == AS_ARM and likelihood.counts else ""
+        at_risk = "n" if report == AS_RESPONDERS else counted
         name = scoped(outcome, f"reported{suffix}", alone=spec.alone)
-        found.append(Form(name, report, rows, counts))
+        found.append(Form(name, report, rows, at_risk))
     return found

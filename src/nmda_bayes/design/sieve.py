@@ -12,6 +12,7 @@ import pandas as pd
 
 from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.evidence.tree import NO_DISPERSION
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 from nmda_bayes.spec.parts import TimeSpec
 
@@ -71,7 +72,9 @@ class Sieve:
         return fallen.fillna({"arm": ""})
 
 
-def sieve_of(name: str, measures: tuple[str, ...], rows: pd.DataFrame) -> Sieve:
+def sieve_of(
+    name: str, measures: tuple[str, ...], rows: pd.DataFrame, *, borrows: bool = False
+) -> Sieve:
     """Take the usable rows of some measures.
 
     Parameters
@@ -82,6 +85,8 @@ def sieve_of(name: str, measures: tuple[str, ...], rows: pd.DataFrame) -> Sieve:
         Outcomes of the evidence, the preferred one first; a row of one unnamed outcome is of any.
     rows
         Rows with outcome, unusable and condition_group.
+    borrows
+        True where a mean without a standard error is of use too.
 
     Returns
     -------
@@ -92,7 +97,8 @@ def sieve_of(name: str, measures: tuple[str, ...], rows: pd.DataFrame) -> Sieve:
     rows = rows[mine].assign(measure=rows["outcome"], condition=rows["condition_group"])
     rank = {measure: place for place, measure in enumerate(measures)}
     sieve = Sieve(name, rows.assign(preference=rows["measure"].map(rank).fillna(0)))
-    sieve.keep(sieve.rows["unusable"] == "", sieve.rows["unusable"])
+    unusable = sieve.rows["unusable"]
+    sieve.keep(unusable.isin(["", NO_DISPERSION] if borrows else [""]), unusable)
     return sieve
 
 
@@ -106,6 +112,9 @@ def keep_complete(sieve: Sieve, columns: tuple[str, ...]) -> None:
     columns
         What they must give.
     """
+    # A base whose trials report no person-time has no such column.
+    absent = {column: np.nan for column in columns if column not in sieve.rows}
+    sieve.rows = sieve.rows.assign(**absent)
     for column in columns:
         sieve.keep(sieve.rows[column].notna(), f"no {column} on the outcome's scale")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, DOSE
-from nmda_bayes.estimands.reading import design_of, is_risk, spec_of
+from nmda_bayes.estimands.reading import design_of, is_risk, link_of, spec_of
 from nmda_bayes.estimands.response import absolute_risk, linear_response
 from nmda_bayes.intervals import interval
 
@@ -39,6 +39,9 @@ def beside_published(fit: xr.DataTree) -> pd.DataFrame:
     rows = []
     for row in stored.itertuples():
         outcome = str(row.outcome)
+        link = link_of(spec, outcome)
+        if link.ratio and not link.probability:
+            continue  # a ratio of rates is none of risks
         if row.measure != (RATIO if is_risk(spec, outcome) else DIFFERENCE):
             continue
         effect = linear_response(fit, outcome, [1.0]).isel({AGENT: 0, CONDITION: 0, DOSE: 0})
@@ -47,7 +50,7 @@ def beside_published(fit: xr.DataTree) -> pd.DataFrame:
             risk = _reference_risk(design_of(fit, outcome))
             if not 0 < risk < 1:
                 continue  # no event at all in the reference arms: no ratio of risks to speak of
-            effect = absolute_risk(effect, risk) / risk
+            effect = absolute_risk(effect, risk, link) / risk
         ours = interval(effect)
         label = f"{row.analysis} {spec.outcomes[outcome].label or outcome}"
         spread = (float(ours[k]) for k in ("median", "lower", "upper"))

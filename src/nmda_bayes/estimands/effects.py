@@ -6,12 +6,17 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
+from nmda_bayes.components.links import CLOGLOG, LOG
 from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS
-from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW
-from nmda_bayes.estimands.reading import design_of, is_risk, spec_of, variable
+from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW, STRATUM
+from nmda_bayes.estimands.covariates import at_trials
+from nmda_bayes.estimands.reading import design_of, link_of, spec_of, variable
+from nmda_bayes.spec.pooling_rules import HETEROGENEITY_SD, NU
 
-ZERO_CELL = "a zero cell: no odds ratio without a correction"
+ZERO_CELL = "a zero cell: no ratio without a correction"
 RESPONDERS_ONLY = "responders only: no difference of means without the model"
+NO_SD = "an arm without an SD: the model borrows it from the others"
 #: The printed standard errors alone do not give that of a difference within people.
 SAME_PEOPLE = "a crossover trial: its interval is drawn as if its arms held different people"
 
@@ -41,7 +46,8 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
     index = {"here": xr.DataArray(here, dims=ARM), "there": xr.DataArray(there, dims=ARM)}
     mean = _expected(fit, outcome)
     shrunk = _difference(eta, index)  # the study's baseline cancels
-    raw, raw_se, note = _raw(design, here, there)
+    likelihood = LIKELIHOODS[spec.outcomes[outcome].likelihood]
+    raw, raw_se, note = _raw(design, here, there, likelihood)
     labels = [f"{design['arm'].values[i]}" for i in here]
     if len(set(labels)) < len(labels):
         labels = [
@@ -55,15 +61,16 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
             "raw_se": (ARM, raw_se),
             "raw_note": (ARM, np.array(note, dtype=object)),
             "shrunk": _unlabelled(shrunk),
-            "predicted": _unlabelled(_difference(mean, index) + _new_arms(fit, outcome, len(here))),
+            "predicted": _unlabelled(_difference(mean, index) + _new_arms(fit, outcome, here)),
         },
         coords={ARM: np.array(labels, dtype=object)}
         | {c: (ARM, design[c].values[here]) for c in columns}
         | {"comparator": (ARM, design["agent"].values[there])},
     )
-    part = spec.outcomes[outcome]
+    part, link = spec.outcomes[outcome], link_of(spec, outcome)
+    found.attrs["link"] = link.name
     found.attrs["label"] = part.label or outcome
-    found.attrs["scale"] = "log odds ratio" if is_risk(spec, outcome) else part.unit or "difference"
+    found.attrs["scale"] = link.effect or part.unit or "difference"
     return found
 
 
@@ -110,39 +117,55 @@ def _expected(fit: xr.DataTree, outcome: str) -> xr.DataArray:
         value = posterior[variable(spec, outcome, name)]
         value = value.isel({dim: where for dim, where in at.items() if dim in value.dims})
         theta[name] = value.drop_vars([c for c in value.coords if c not in (CHAIN, DRAW)])
+    theta = at_trials(fit, outcome, theta, design)
     some = xr.zeros_like(posterior[CHAIN] * posterior[DRAW], dtype=float)
     return (curve.response(exposure, theta, np) + some).transpose(CHAIN, DRAW, ARM)
 
 
-def _new_arms(fit: xr.DataTree, outcome: str, count: int) -> xr.DataArray:
-    """Effects of two new arms, subtracted: what a trial not yet run adds to the curve."""
+def _new_arms(fit: xr.DataTree, outcome: str, here: np.ndarray) -> xr.DataArray:
+    """Effects of two new arms, subtracted: what a trial like each arm's adds to the curve."""
     spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
     heterogeneity = HETEROGENEITIES[spec.outcomes[outcome].heterogeneity]
     if heterogeneity.formula is None:
         return xr.DataArray(0.0)
     parameters = {n: posterior[variable(spec, outcome, n)] for n in heterogeneity.parameters}
+    stratum = variable(spec, outcome, STRATUM)
+    if stratum in posterior.dims:
+        of_arms = xr.DataArray(design_of(fit, outcome)[STRATUM].values[here], dims=ARM)
+        parameters = {n: value.sel({stratum: of_arms}) for n, value in parameters.items()}
+        parameters = {n: _unlabelled(value) for n, value in parameters.items()}
     rng = np.random.default_rng(spec.sampling.seed)
-    shape = (posterior.sizes[CHAIN], posterior.sizes[DRAW], count)
+    shape = (posterior.sizes[CHAIN], posterior.sizes[DRAW], len(here))
     offsets = [xr.DataArray(rng.standard_normal(shape), dims=(CHAIN, DRAW, ARM)) for _ in "ab"]
-    one, other = (heterogeneity.formula(offset, **parameters) for offset in offsets)
+    tails: list[xr.DataArray] = []
+    if heterogeneity.heavy:
+        declared = spec.outcomes[outcome].parameters[HETEROGENEITY_SD].nu
+        nu = declared or posterior[variable(spec, outcome, f"{HETEROGENEITY_SD}_{NU}")]
+        wide = (xr.zeros_like(offsets[0]) + nu).transpose(CHAIN, DRAW, ARM)
+        # One divisor for both arms: they are of one study.
+        drawn = xr.zeros_like(wide) + rng.gamma(wide.to_numpy() / 2)
+        tails = [(drawn * 2 / wide) ** 0.5]
+    one, other = (heterogeneity.formula(offset, *tails, **parameters) for offset in offsets)
     return one - other
 
 
 def _raw(
-    design: xr.Dataset, here: np.ndarray, there: np.ndarray
+    design: xr.Dataset, here: np.ndarray, there: np.ndarray, likelihood: Likelihood
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Each comparison as reported: an estimate and its standard error."""
     report = design["report"].values[here]
     raw, se = np.full(len(here), np.nan), np.full(len(here), np.nan)
     note = np.where(report == AS_RESPONDERS, RESPONDERS_ONLY, "").astype(object)
     arms = np.flatnonzero(report == AS_ARM)
-    if len(arms) and "events" in design and "mean" not in design:
-        raw[arms], se[arms] = _log_odds_ratios(design, here[arms], there[arms])
+    if len(arms) and likelihood.counts:
+        raw[arms], se[arms] = _log_ratios(design, here[arms], there[arms], likelihood)
         note[arms] = np.where(np.isnan(raw[arms]), ZERO_CELL, "")
     elif len(arms):
         mean, error = design["mean"].values, design["se"].values
         raw[arms] = mean[here[arms]] - mean[there[arms]]
         se[arms] = np.hypot(error[here[arms]], error[there[arms]])
+        note[arms[np.isnan(se[arms])]] = NO_SD
+        raw[arms[np.isnan(se[arms])]] = np.nan
         paired = design["same_people"].values[here[arms]] == 1
         note[arms[paired]] = SAME_PEOPLE
     contrasts = np.flatnonzero(report == AS_CONTRAST)
@@ -151,14 +174,22 @@ def _raw(
     return raw, se, note.tolist()
 
 
-def _log_odds_ratios(
-    design: xr.Dataset, here: np.ndarray, there: np.ndarray
+def _log_ratios(
+    design: xr.Dataset, here: np.ndarray, there: np.ndarray, likelihood: Likelihood
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log odds ratios of counts, NaN where a cell is empty."""
-    events, n = design["events"].values.astype(float), design["n"].values.astype(float)
+    """Log ratios of counts on the likelihood's own scale, NaN where a cell is empty."""
+    events = design["events"].values.astype(float)
+    known = [design[name].values.astype(float) for name in likelihood.columns[1:]]
     with np.errstate(divide="ignore", invalid="ignore"):
-        logit = np.log(events) - np.log(n - events)
-        variance = 1 / events + 1 / (n - events)
-        whole = np.isfinite(variance[here] + variance[there])
-        raw = np.where(whole, logit[here] - logit[there], np.nan)
+        if likelihood.link is LOG:
+            level, variance = np.log(events / known[0]), 1 / events
+        else:
+            n = known[0]
+            level, variance = np.log(events) - np.log(n - events), 1 / events + 1 / (n - events)
+            if likelihood.link is CLOGLOG:
+                alive = 1 - events / n
+                level = np.log(-np.log(alive)) - np.log(known[1])
+                variance = events / n / (n * alive * np.log(alive) ** 2)  # delta method
+        whole = np.isfinite(level[here] + level[there] + variance[here] + variance[there])
+        raw = np.where(whole, level[here] - level[there], np.nan)
         return raw, np.where(whole, np.sqrt(variance[here] + variance[there]), np.nan)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
-from nmda_bayes.estimands.reading import is_risk, spec_of, variable
+from nmda_bayes.estimands.reading import is_risk, link_of, spec_of, variable
 from nmda_bayes.estimands.response import (
     Doses,
     absolute_risk,
@@ -58,8 +58,8 @@ def effective_dose(
     outcome
         One of its outcomes.
     effect
-        On the outcome's natural scale: a difference from dose 0 (negative for a fall), or an
-        absolute risk.
+        On the outcome's natural scale: a difference from dose 0 (negative for a fall), an
+        absolute risk, or a ratio of rates.
     dose
         Exposures to search, increasing from 0; a grid over what was tried if None.
     baseline_risk
@@ -77,9 +77,11 @@ def effective_dose(
     SpecError
         If the outcome is binary and no baseline risk is stated.
     """
-    found = linear_response(fit, outcome, dose)
-    if is_risk(spec_of(fit), outcome):
-        found = absolute_risk(found, stated_baseline(fit, baseline_risk))
+    found, link = linear_response(fit, outcome, dose), link_of(spec_of(fit), outcome)
+    if link.probability:
+        found = absolute_risk(found, stated_baseline(fit, baseline_risk), link)
+    elif link.ratio:
+        found = xr.apply_ufunc(np.exp, found)
     grid = xr.DataArray(found[DOSE].to_numpy(), dims=DOSE)
     # Two points of the curve have two doses: as coordinates they would not agree.
     response = found.reset_coords(drop=True).drop_vars(DOSE)
@@ -106,12 +108,16 @@ def _closed_form(
     curve = spec.outcomes[outcome].shape
     if curve.inverse is None:
         return None
-    target = effect
-    if is_risk(spec, outcome):
+    link, target = link_of(spec, outcome), effect
+    if link.probability:
         if not 0 < effect < 1:
             return None
         start = stated_baseline(fit, baseline_risk)
-        target = np.log(effect / (1 - effect)) - np.log(start / (1 - start))
+        target = float(link.forward(effect) - link.forward(start))
+    elif link.ratio:
+        if not effect > 0:
+            return None
+        target = float(np.log(effect))
     theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
     return curve.dose_for(xr.DataArray(target), theta)
 

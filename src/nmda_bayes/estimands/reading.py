@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.components.likelihoods import LIKELIHOODS, LOGIT
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.links import Link
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, scoped
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.spec import AnalysisSpec
@@ -94,9 +95,27 @@ def is_risk(spec: AnalysisSpec, outcome: str) -> bool:
     Returns
     -------
     bool
-        True where its linear predictor is a logit.
+        True where its linear predictor is that of a risk: a logit, or a log hazard.
     """
-    return LIKELIHOODS[spec.outcomes[outcome].likelihood].link == LOGIT
+    return link_of(spec, outcome).probability
+
+
+def link_of(spec: AnalysisSpec, outcome: str) -> Link:
+    """Say on which scale an outcome's linear predictor is.
+
+    Parameters
+    ----------
+    spec
+        The fit's spec.
+    outcome
+        One of its outcomes.
+
+    Returns
+    -------
+    Link
+        With the words for its effects.
+    """
+    return LIKELIHOODS[spec.outcomes[outcome].likelihood].link
 
 
 def tested(fit: xr.DataTree) -> xr.Dataset:

@@ -10,22 +10,28 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.components.links import LOGIT, Link, risk_from
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.covariates import Values, at_values
 from nmda_bayes.estimands.reading import (
     default_doses,
     exposure_axis,
     is_risk,
+    link_of,
     spec_of,
     tested,
     variable,
 )
+from nmda_bayes.spec import AnalysisSpec
 
-DIFFERENCE, RISK = "difference", "risk"
+DIFFERENCE, RISK, RATIO = "difference", "risk", "ratio"
 Doses = Sequence[float] | np.ndarray | xr.DataArray | None
 
 
-def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.DataArray:
+def linear_response(
+    fit: xr.DataTree, outcome: str, dose: Doses = None, at: Values | None = None
+) -> xr.DataArray:
     """Evaluate an outcome's curve on the scale of its linear predictor.
 
     Parameters
@@ -36,6 +42,8 @@ def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.Da
         One of its outcomes.
     dose
         Exposures >= 0 in the units of the spec's exposure; a grid over what was tried if None.
+    at
+        Values of covariates, by name; a covariate that is not named is at its centre.
 
     Returns
     -------
@@ -45,6 +53,7 @@ def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.Da
     spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
     curve = spec.outcomes[outcome].shape
     theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
+    theta = at_values(fit, outcome, theta, at)
     grid = _grid(fit, dose)
     labels = fit["design/labels"].to_dataset()
     everywhere = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
@@ -53,7 +62,10 @@ def linear_response(fit: xr.DataTree, outcome: str, dose: Doses = None) -> xr.Da
 
 
 def dose_response(
-    fit: xr.DataTree, dose: Doses = None, baseline_risk: float | None = None
+    fit: xr.DataTree,
+    dose: Doses = None,
+    baseline_risk: float | None = None,
+    at: Values | None = None,
 ) -> xr.DataArray:
     """Evaluate every outcome's curve on its natural scale.
 
@@ -66,14 +78,17 @@ def dose_response(
     baseline_risk
         The risk at dose 0 from which a binary outcome's risks are counted; the spec's
         ``window.baseline_risk`` if None.
+    at
+        Values of covariates, by name; a covariate that is not named is at its centre.
 
     Returns
     -------
     xr.DataArray
         ``response``, dims outcome, agent, condition, dose, chain, draw. Coordinate ``scale`` says
-        per outcome whether it is a difference from dose 0, in the outcome's units, or an absolute
-        risk; ``extrapolated`` whether the dose lies beyond what was tried of the agent; ``trials``
-        how many trials a cell has (0: it rests on the others and the prior).
+        per outcome whether it is a difference from dose 0, in the outcome's units, an absolute
+        risk, or a ratio of rates to dose 0, and ``link`` the scale of its linear predictor;
+        ``extrapolated`` whether the dose lies beyond what was tried of the agent; ``trials`` how
+        many trials a cell has (0: it rests on the others and the prior).
 
     Raises
     ------
@@ -85,17 +100,21 @@ def dose_response(
     baseline_risk = stated_baseline(fit, baseline_risk) if risks else None
     parts = []
     for name in spec.outcomes:
-        response = linear_response(fit, name, dose)
+        response = linear_response(fit, name, dose, at)
         if name in risks and baseline_risk is not None:
-            response = absolute_risk(response, baseline_risk)
+            response = absolute_risk(response, baseline_risk, link_of(spec, name))
+        elif not link_of(spec, name).probability and link_of(spec, name).ratio:
+            response = xr.apply_ufunc(np.exp, response)
         parts.append(response)
     joined = xr.concat(parts, dim=xr.Variable(OUTCOME, list(spec.outcomes)))
     outcomes = spec.outcomes.items()
-    scale = [RISK if name in risks else DIFFERENCE for name in spec.outcomes]
+    scale = [scale_of(link_of(spec, name)) for name in spec.outcomes]
+    unit = [_unit(spec, name) for name in spec.outcomes]
     labelled = joined.assign_coords(
         scale=(OUTCOME, scale),
         label=(OUTCOME, [o.label or name for name, o in outcomes]),
-        unit=(OUTCOME, ["probability" if name in risks else o.unit for name, o in outcomes]),
+        unit=(OUTCOME, unit),
+        link=(OUTCOME, [link_of(spec, name).name for name in spec.outcomes]),
         better=(OUTCOME, [o.better for _, o in outcomes]),
     )
     where = tested(fit)
@@ -107,6 +126,30 @@ def dose_response(
     if baseline_risk is not None:
         labelled.attrs["baseline_risk"] = baseline_risk
     return labelled.rename("response")
+
+
+def scale_of(link: Link) -> str:
+    """Say what an effect becomes on its natural scale.
+
+    Parameters
+    ----------
+    link
+        The scale of the linear predictor.
+
+    Returns
+    -------
+    str
+        ``difference``, ``risk`` or ``ratio``.
+    """
+    if link.probability:
+        return RISK
+    return RATIO if link.ratio else DIFFERENCE
+
+
+def _unit(spec: AnalysisSpec, outcome: str) -> str:
+    link = link_of(spec, outcome)
+    words = {RISK: "probability", RATIO: link.ratio, DIFFERENCE: spec.outcomes[outcome].unit}
+    return words[scale_of(link)]
 
 
 def extrapolated(tested_to: xr.DataArray, dose: xr.DataArray) -> xr.DataArray:
@@ -129,23 +172,27 @@ def extrapolated(tested_to: xr.DataArray, dose: xr.DataArray) -> xr.DataArray:
     return ~(tested_to * (1 + 1e-6) >= dose).transpose(..., DOSE)
 
 
-def absolute_risk(log_odds_ratio: xr.DataArray, baseline_risk: float) -> xr.DataArray:
-    """Turn log odds ratios into the risk that they imply at a baseline.
+def absolute_risk(
+    log_ratio: xr.DataArray, baseline_risk: float, link: Link = LOGIT
+) -> xr.DataArray:
+    """Turn log odds ratios, or log hazard ratios, into the risk that they imply at a baseline.
 
     Parameters
     ----------
-    log_odds_ratio
-        Any dims.
+    log_ratio
+        Differences of the linear predictor; any dims.
     baseline_risk
         The risk without the agent, between 0 and 1.
+    link
+        The scale of the linear predictor; log odds if not given.
 
     Returns
     -------
     xr.DataArray
         Probabilities, same dims.
     """
-    logit = np.log(baseline_risk) - np.log1p(-baseline_risk)
-    return 1.0 / (1.0 + np.exp(-(logit + log_odds_ratio)))
+    risk: xr.DataArray = risk_from(baseline_risk, log_ratio, link)
+    return risk
 
 
 def stated_baseline(fit: xr.DataTree, baseline_risk: float | None) -> float:

@@ -28,6 +28,7 @@ from nmda_bayes.evidence.printed_digits import half_units
 from nmda_bayes.evidence.reading import LINE, Sheet
 from nmda_bayes.evidence.tables import TABLES
 from nmda_bayes.evidence.tree import (
+    NO_DISPERSION,
     RATIOS,
     arm_label,
     evidence_tree,
@@ -192,6 +193,7 @@ def _results(
         kind=kind,
         outcome_reported=frame["outcome"],
         provenance=_provenance(frame, GIVEN),
+        unusable=_unusable(frame, made),
         mean=made["mean"],
         is_change_score=made["is_change_score"],
     )
@@ -208,6 +210,12 @@ def _results(
     results["hours_after_treatment"] = hours_after_treatment(results, arms)
     known = {*results, *OF_ARMS, "dose", "condition", "comparator", *_OF_CONTRASTS}
     return results.assign(**_extra(frame, known, rows))
+
+
+def _unusable(frame: pd.DataFrame, made: pd.DataFrame) -> pd.Series:
+    """Mark a mean whose report has no spread, in the base's own word: few likelihoods take it."""
+    own = frame["unusable"] if "unusable" in frame else pd.Series("", index=frame.index)
+    return own.mask((own == "") & frame["no_sd"] & made["se"].isna(), NO_DISPERSION)
 
 
 #: What only a row of a contrast has.

@@ -28,7 +28,7 @@ SEEN = (
     *("pre_post_correlation", "estimate", "p", "t", "f", "comparator_se"),
 )
 NUMBERS = (
-    *("dose", "comparator_dose", *SEEN, "correlation"),
+    *("dose", "comparator_dose", *SEEN, "correlation", "person_time", "follow_up"),
     *("time_hours", "scale_min", "scale_max", "is_change_score"),
 )
 #: Columns that often hold a user's own text: what is no number in them is passed over where the
@@ -48,6 +48,7 @@ OF_ARMS = (*(name for name in TABLES["arms"].names if name not in _OF_ROWS), *DO
 DERIVED = (
     *("kind", "se_used", "se_from", "mean_from", "sd_relative_se", "hours_after_treatment"),
     *("dose_note", "conversion_note", "blinding_level", "arm_id", "comparator_arm", "row"),
+    "no_sd",
     *("is_contrast", "given_as"),
 )
 
@@ -57,6 +58,7 @@ READINGS = (
     ("mean", "se"),
     ("mean", "sd", "n"),
     ("comparator", "estimate", "se"),
+    ("events", "person_time"),
     ("mean", "ci_low", "ci_high", "ci_level"),
     ("median", "q1", "q3", "n"),
     ("median", "min", "max", "n"),
@@ -73,6 +75,9 @@ READINGS = (
 )
 _SHORTEST = 4
 
+#: What a cell of `sd` says where a report has a mean and n and no spread; empty, it is a fault.
+NOT_REPORTED = "not reported"
+
 #: Text that stands for nothing in a column that a row may leave empty (R and pandas write it).
 _NOTHING = ("NA", "<NA>", "NaN", "nan")
 
@@ -87,7 +92,8 @@ class Rows:
         Name to print.
     frame
         Every column of ours, empty where the table has it not, then the user's own, and `LINE`;
-        ``is_contrast``, ``names_arms``, ``arm_id``.
+        ``is_contrast``, ``names_arms``, ``arm_id``, and
+        ``no_sd``, True where the table says that the report has none.
     wrong
         True where a cell is no number, for each column where any is.
     given
@@ -171,6 +177,7 @@ def typed_rows(sheet: Sheet) -> tuple[Rows, list[Fault]]:
     blank, unknown = pd.Series("", index=index, dtype="str"), pd.Series(np.nan, index=index)
     faults: list[Fault] = []
     wrong: dict[str, pd.Series] = {}
+    unsaid = pd.Series(False, index=index)
     for name in dict.fromkeys(texts):
         columns[name] = _text(sheet, name) if name in given else blank
     for name in dict.fromkeys(counts):
@@ -178,6 +185,9 @@ def typed_rows(sheet: Sheet) -> tuple[Rows, list[Fault]]:
             columns[name] = unknown
             continue
         columns[name], broken = parsed(sheet, name)
+        if name == "sd":
+            unsaid = sheet.cells[name].str.strip().str.casefold() == NOT_REPORTED
+            broken &= ~unsaid
         if broken.any() and name in LENIENT:
             wrong[name] = broken
         elif broken.any():
@@ -188,6 +198,7 @@ def typed_rows(sheet: Sheet) -> tuple[Rows, list[Fault]]:
         columns[name] = sheet.cells[name] if broken.any() or values.isna().all() else values
     frame = pd.DataFrame(columns).assign(**{LINE: sheet.cells[LINE]})
     frame["is_contrast"] = frame["comparator"] != ""
+    frame["no_sd"] = unsaid
     frame["names_arms"] = "arm" in given
     frame["arm_id"] = _arm_names(frame)
     return Rows(sheet.file, frame, wrong, given, sheet), faults

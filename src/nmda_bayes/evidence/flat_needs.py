@@ -37,12 +37,17 @@ def need_rules(rows: Rows, made: pd.DataFrame, sound: pd.Series) -> Iterator[Rul
     binary = arm & ~continuous & (frame["events"].notna() | frame["n"].notna())
     fill = "Fill it in, or delete the row."
     for column in ("events", "n"):
-        yield column, binary & frame[column].isna(), "nothing stands here", fill
+        missing = binary & frame[column].isna()
+        # Events over person-time are not of so many people.
+        missing &= frame["person_time"].isna() if column == "n" else True
+        yield column, missing, "nothing stands here", fill
     silent = arm & ~binary & ~continuous
     yield "mean", silent, "the row says nothing of what was seen", fill
     level, lost = frame["mean"].notna(), made["se"].isna()
     message = "a mean without its se, its sd and n, or its interval"
-    yield "se", continuous & level & lost, message, fill
+    borrows = frame["no_sd"] & frame["n"].notna()
+    fill = 'Fill it in, delete the row, or write n, and "not reported" as sd.'
+    yield "se", continuous & level & lost & ~borrows, message, fill
     change = continuous & ~level & (frame["change_mean"].notna() | frame["post_mean"].notna())
     yield (
         "change_sd",

@@ -75,6 +75,8 @@ def _ranges(rows: pd.DataFrame) -> Iterator[Rule]:
         yield column, none, "an sd of 0 gives a standard error of 0", "Leave an unknown one empty."
         one = spread & (rows["n"] == 1) & rows[column].notna()
         yield column, one, "an sd of one person", "Check n, or leave the sd empty."
+    for column in ("person_time", "follow_up"):
+        yield column, rows[column] <= 0, "no time at all", "It must be above 0."
     yield "df", rows["df"] == 0, "no degrees of freedom", "It must be above 0."
     yield "n", rows["n"] <= 0, "a group of nobody", "n must be 1 or more."
     ends = rows["scale_max"] <= rows["scale_min"]

@@ -24,6 +24,8 @@ NORMAL_97_5 = 1.959963984540054
 #: How a standard error was come by, as ``se_from`` says it.
 SE_PRINTED, SE_FROM_SD, SE_FROM_INTERVAL = "printed", "sd and n", "95 % interval, normal"
 
+#: Why a mean cannot be used that has no standard error; only a likelihood that borrows it can.
+NO_DISPERSION = "no_dispersion"
 RATIOS = ("RR", "OR", "IRR", "HR")
 
 #: The tables that a fit sees: what the fingerprint is made of.

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.components.links import LINKS, LOGIT, risk_from
 from nmda_bayes.figures.labelled import need_variables
 
-RISK = "risk"
+RISK, RATIO = "risk", "ratio"
 
 
 def arm_points(
@@ -28,7 +29,7 @@ def arm_points(
         As `nmda_bayes.estimands.study_effects` gives it, or the design's rows (dim arm; mean and
         se, or events and n).
     scale
-        "difference" or "risk".
+        "difference", "risk" or "ratio".
     baseline_risk
         Risk at dose 0; used where ``scale`` is "risk".
     active
@@ -48,8 +49,9 @@ def arm_points(
         frame = frame[~frame["comparator"].isin(list(active))]
     value = frame["raw"].to_numpy(float)
     if scale == RISK:
-        logit = np.log(baseline_risk) - np.log1p(-baseline_risk)
-        value = 1 / (1 + np.exp(-(logit + value)))
+        value = risk_from(baseline_risk, value, LINKS[rows.attrs.get("link", LOGIT.name)])
+    elif scale == RATIO:
+        value = np.exp(value)
     return pd.DataFrame(
         {
             "agent": frame["agent"].to_numpy(),

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DOSE, DRAW, OUTCOME
-from nmda_bayes.figures.arms import RISK, arm_points
+from nmda_bayes.figures.arms import RATIO, RISK, arm_points
 from nmda_bayes.figures.axes import dose_axis, label_lowest, percent_axis
 from nmda_bayes.figures.labelled import cells, need_dims, runs
 from nmda_bayes.figures.style import (
@@ -130,7 +130,8 @@ def _panel(axes: Axes, band: xr.Dataset, look: Look) -> str:
     if str(band["scale"].item()) == RISK:
         percent_axis(axes, "y")
     else:
-        axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
+        none = 1 if str(band["scale"].item()) == RATIO else 0
+        axes.axhline(none, color=GREY, linewidth=0.6, zorder=0)
     if not tried:
         axes.text(
             0.04, 0.95, NO_TRIAL, transform=axes.transAxes, va="top", fontweight="bold",
@@ -168,6 +169,8 @@ def _quantity(band: xr.Dataset) -> str:
     name, unit = plain(band["label"].item(), 60), plain(band["unit"].item(), 30)
     if str(band["scale"].item()) == RISK:
         text = f"risk of {name}"
+    elif str(band["scale"].item()) == RATIO:
+        text = f"{name}, {unit}"
     else:
         text = f"{name}, difference" + (f" ({unit})" if unit else "")
     better = str(band["better"].item())

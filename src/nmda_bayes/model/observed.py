@@ -50,7 +50,7 @@ def observe(
     """
     forms = set(outcome.reported["report"].to_numpy())
     if AS_ARM in forms:
-        _arms(outcome, eta, crossover)
+        _arms(outcome, eta, of_arm, crossover)
     if AS_RESPONDERS in forms:
         _responders(outcome, eta, of_arm)
     if AS_CONTRAST in forms:
@@ -77,16 +77,23 @@ def _at(value: Any, outcome: Outcome, where: np.ndarray, dim: str) -> Any:
     return value.isel({outcome.arm: pmd.as_xtensor(where, dims=(dim,))})
 
 
-def _arms(outcome: Outcome, eta: Any, crossover: CrossoverSpec | None) -> None:
+def _arms(
+    outcome: Outcome, eta: Any, of_arm: dict[str, Any], crossover: CrossoverSpec | None
+) -> None:
     where, dim = _rows(outcome, AS_ARM, "reporting_arm")
     likelihood = LIKELIHOODS[outcome.spec.likelihood]
     reported = outcome.reported.isel({ARM: where})
     eta = _at(eta, outcome, where, dim)
+    fixed = outcome.spec.likelihood_options
+    own = {
+        name: fixed[name] if name in fixed else _at(of_arm[name], outcome, where, dim)
+        for name in likelihood.parameters
+    }
     same = reported["same_people"].to_numpy().astype(float)
     parallel = crossover is None or outcome.label in crossover.as_parallel
     prior = None if crossover is None else crossover.within_person_correlation
     if parallel or prior is None or not likelihood.splits_error or not same.any():
-        likelihood.observe(outcome.name("reported"), eta, reported, dim)
+        likelihood.observe(outcome.name("reported"), eta, reported, dim, **own)
         return
     studies = list(dict.fromkeys(reported[STUDY].to_numpy()[same == 1]))
     study_dim = outcome.name(f"crossover_{STUDY}")
@@ -101,7 +108,7 @@ def _arms(outcome: Outcome, eta: Any, crossover: CrossoverSpec | None) -> None:
         people.isel({study_dim: pmd.as_xtensor(np.asarray(place), dims=(dim,))}),
         xp,
     )
-    likelihood.observe(outcome.name("reported"), eta + shift, reported, dim, left)
+    likelihood.observe(outcome.name("reported"), eta + shift, reported, dim, left, **own)
 
 
 def _responders(outcome: Outcome, eta: Any, of_arm: dict[str, Any]) -> None:

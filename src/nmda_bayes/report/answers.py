@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from nmda_bayes.components.links import Link, risk_from
 from nmda_bayes.dims import AGENT, CONDITION, DOSE
 from nmda_bayes.estimands import contrasts, number_needed
 from nmda_bayes.estimands.numbers import COMPARATOR
@@ -160,8 +161,10 @@ def _effect_row(view: View, outcome: str, cell: Cell, dose: float) -> dict[str, 
     draws = view.at(outcome, cell.agent, cell.condition, dose)
     low, middle, high = spread(draws)
     risk = ""
-    if view.is_risk(outcome):
-        risk = _risk_text(view.baseline(outcome)[0], draws)
+    link = view.link(outcome)
+    if link.probability:
+        risk = _risk_text(view.baseline(outcome)[0], draws, link)
+    if link.ratio:
         low, middle, high = (math.exp(min(x, 700.0)) for x in (low, middle, high))
     better = view.outcomes[outcome].better
     share = float(np.mean(draws < 0 if better == "lower" else draws > 0))
@@ -184,9 +187,8 @@ def _effect_row(view: View, outcome: str, cell: Cell, dose: float) -> dict[str, 
     }
 
 
-def _risk_text(baseline: float, log_odds_ratios: np.ndarray) -> str:
-    odds = math.log(baseline / (1 - baseline))
-    low, middle, high = spread(1 / (1 + np.exp(-(odds + log_odds_ratios))))
+def _risk_text(baseline: float, log_ratios: np.ndarray, link: Link) -> str:
+    low, middle, high = spread(risk_from(baseline, log_ratios, link))
     return f"{percent(middle)} ({percent(low)} to {percent(high)})"
 
 
@@ -295,7 +297,7 @@ def agent_contrasts(view: View, outcome: str) -> pd.DataFrame:
         for one, other in combinations(members, 2):
             at = {AGENT: one.agent, COMPARATOR: other.agent, CONDITION: one.condition}
             draws = found.sel(at).to_numpy().ravel()
-            values = spread(np.exp(draws) if view.is_risk(outcome) else draws)
+            values = spread(np.exp(draws) if view.link(outcome).ratio else draws)
             rows.append(
                 (
                     f"{view.agent(one.agent)} v {view.agent(other.agent)}",

@@ -7,9 +7,10 @@ the catalogues' own texts; dims and their sizes are read off the variables of th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import xarray as xr
 from markupsafe import Markup, escape
 
@@ -20,13 +21,14 @@ from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
 from nmda_bayes.components.pooling import POOLINGS, Pooling
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.components.responders import TEXT as RESPONDERS
-from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, Form, forms_of
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, BORROWED, Form, coefficient, forms_of
 from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
 from nmda_bayes.estimands import design_of, spec_of
 from nmda_bayes.estimands.reading import variable
 from nmda_bayes.priors import prior_text
 from nmda_bayes.report.words import MINUS, count, opened
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, ParameterSpec, needed_parameters
+from nmda_bayes.spec.pooling_rules import NU
 from nmda_bayes.spec.rules import BASELINE, natural
 
 #: Letters for the words that every statistician writes as letters.
@@ -52,10 +54,13 @@ PLAIN = frozenset(
         "trials",
         "cut",
         "off",
+        "is",
+        "these",
+        "parameters",
     )
 )
 SHARED_ARM = "se² on the diagonal; the comparator's variance between contrasts that share it"
-FUNCTIONS = ("exp", "log", "logit", "Normal", "Binomial", "MvNormal", "Phi")
+FUNCTIONS = ("exp", "log", "logit", "Normal", "Gamma", "Binomial", "MvNormal", "Phi")
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z_0-9]*|\[[^\]]*\]|\^[A-Za-z0-9]+|.", re.DOTALL)
 
 
@@ -116,6 +121,15 @@ def equations(fit: xr.DataTree) -> list[Block]:
         for name, part in spec.outcomes.items()
     ]
     correlation = spec.correlations.heterogeneity
+    agents = spec.correlations.agent
+    if agents is not None:
+        prior = prior_text(agents.dist, {str(k): v for k, v in agents.kwargs.items()})
+        named = ", ".join(agents.of)
+        lines = (
+            _line("R = correlation of z[agent] between these parameters", note=named),
+            _line(f"R ~ {prior}", note="agent_correlation"),
+        )
+        blocks.append(Block("Between agents", lines))
     if correlation is not None:
         prior = prior_text(correlation.dist, {str(k): v for k, v in correlation.kwargs.items()})
         note = "their correlations are heterogeneity_correlation, over pairs of outcomes"
@@ -134,7 +148,7 @@ def _outcome_lines(
     heterogeneity = HETEROGENEITIES[part.heterogeneity]
     forms = forms_of(spec, design_of(fit, name), name)
     for form in forms:
-        yield from _sampling_lines(form, likelihood)
+        yield from _sampling_lines(form, likelihood, part.likelihood_options)
     prior = spec.designs.crossover and spec.designs.crossover.within_person_correlation
     if prior and variable(spec, name, WITHIN_PERSON) in fit["posterior"].to_dataset():
         yield _line(CROSSOVER, note="u and e ~ Normal(0, 1): the same people are in every arm")
@@ -160,13 +174,20 @@ def _outcome_lines(
         parameter = part.parameters[given]
         z_used = z_used or "z[" in POOLINGS[parameter.pooling].text
         yield from _parameter_lines(fit, variable(spec, name, given), given, parameter)
+        yield from _covariate_lines(given, parameter)
+        yield from _tail_lines(given, parameter)
     if z_used:
         yield _line("z ~ Normal(mu=0, sigma=1)", note="each z on its own")
 
 
-def _sampling_lines(form: Form, likelihood: Likelihood) -> Iterator[Line]:
+def _sampling_lines(
+    form: Form, likelihood: Likelihood, options: Mapping[str, float]
+) -> Iterator[Line]:
     """Write how the trials of one form report."""
     arms = count(form.design.sizes["arm"], "arm")
+    borrowing = int(np.sum(form.design.get("se_from", xr.DataArray([])).to_numpy() == BORROWED))
+    if borrowing:
+        arms += f", {borrowing} of them without an SD, which they borrow from the others"
     if form.report == AS_CONTRAST:
         text = likelihood.text if likelihood.contrasts else LIKELIHOODS["normal_contrast"].text
         yield _line(text, note=count(form.design.sizes["contrast"], "contrast"))
@@ -174,9 +195,12 @@ def _sampling_lines(form: Form, likelihood: Likelihood) -> Iterator[Line]:
     elif form.report == AS_RESPONDERS:
         yield _line(RESPONDERS, note=f"{arms} of trials that count responders alone")
     else:
-        left, _, right = likelihood.text.partition(" ~ ")
-        statement = f"{left}[arm] ~ {re.sub(r'\b(eta|se|n)\b', r'\1[arm]', right)}"
-        yield _line(statement, note=arms)
+        of_arm = rf"(?<!\w)({'|'.join(likelihood.symbols)})(?!\w)"
+        for statement in likelihood.text.split("; "):
+            yield _line(re.sub(of_arm, r"\1[arm]", statement), note=arms)
+            arms = ""
+        for name, value in options.items():
+            yield _line(f"{name} = {value:g}", note="declared, not learned")
 
 
 def _baseline_note(contrasts: bool) -> str:
@@ -189,8 +213,9 @@ def _parameter_lines(
     """A parameter as its pooling writes it, and the priors that the sum needs."""
     pooling = POOLINGS[spec.pooling]
     dims = _dims(fit, in_fit)
-    if set(spec.priors) == {"location"} or set(spec.priors) == {"each"}:
-        (prior,) = spec.priors.values()
+    priors = {slot: prior for slot, prior in spec.priors.items() if slot != NU}
+    if set(priors) == {"location"} or set(priors) == {"each"}:
+        (prior,) = priors.values()
         yield _line(
             f"{name}{dims} ~ {prior_text(prior.dist, prior.kwargs)}", note=_about(pooling, dims)
         )
@@ -202,8 +227,34 @@ def _parameter_lines(
     )
     total = re.sub(rf"\b({'|'.join(spec.priors)})\b", rf"{name}_\1", kept)
     yield _line(f"{name}{dims} = {total}", note=_about(pooling, dims))
-    for slot, prior in spec.priors.items():
+    for slot, prior in priors.items():
         yield _line(f"{name}_{slot} ~ {prior_text(prior.dist, prior.kwargs)}")
+
+
+def _covariate_lines(name: str, spec: ParameterSpec) -> Iterator[Line]:
+    """What a parameter is in each study, and where the answers stand."""
+    if not spec.covariates:
+        return
+    terms = [f"{coefficient(name, c)} · {one.text(c)}" for c, one in spec.covariates.items()]
+    centres = ", ".join(f"{c} = {one.origin:g}" for c, one in spec.covariates.items())
+    yield _line(
+        f"{name}[study] = {' + '.join([name, *terms])}", note=f"answers are given at {centres}"
+    )
+    for covariate, one in spec.covariates.items():
+        prior = prior_text(one.prior.dist, one.prior.kwargs)
+        yield _line(f"{coefficient(name, covariate)} ~ {prior}")
+
+
+def _tail_lines(name: str, spec: ParameterSpec) -> Iterator[Line]:
+    """What an offset is divided by to have the tails of a t distribution."""
+    if spec.nu is None and NU not in spec.priors:
+        return
+    yield _line("g ~ Gamma(nu / 2, nu / 2)", note="so that z / √g has the tails of a t")
+    if spec.nu is not None:
+        yield _line(f"nu = {spec.nu:g}", note="declared, not learned")
+    else:
+        prior = spec.priors[NU]
+        yield _line(f"nu ~ {prior_text(prior.dist, prior.kwargs)}", note=f"{name}_{NU}")
 
 
 def _about(pooling: Pooling, dims: str) -> str:

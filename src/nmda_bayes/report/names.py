@@ -6,10 +6,11 @@ from functools import cached_property
 
 import xarray as xr
 
+from nmda_bayes.components.links import Link
 from nmda_bayes.design import Form, forms_of
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, SEPARATOR
 from nmda_bayes.estimands import design_of, spec_of, tested
-from nmda_bayes.estimands.reading import exposure_axis, is_risk, variable
+from nmda_bayes.estimands.reading import exposure_axis, is_risk, link_of, variable
 from nmda_bayes.report.words import name, opened, within
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 
@@ -246,6 +247,21 @@ class Named:
             True for binomial outcomes.
         """
         return is_risk(self.spec, outcome)
+
+    def link(self, outcome: str) -> Link:
+        """Say on which scale an outcome's linear predictor is.
+
+        Parameters
+        ----------
+        outcome
+            Its name in the spec.
+
+        Returns
+        -------
+        Link
+            With the words for its effects: an odds ratio, a rate ratio, a hazard ratio, or none.
+        """
+        return link_of(self.spec, outcome)
 
     def has_dose(self, outcome: str) -> bool:
         """Say whether an outcome's effect depends on dose.

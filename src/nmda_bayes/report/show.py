@@ -13,7 +13,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import TEXT as RESPONDERS
-from nmda_bayes.design import LEFT_OUT, OUTCOMES, build_design
+from nmda_bayes.design import LABELS, LEFT_OUT, OUTCOMES, build_design, coefficient
 from nmda_bayes.model import model_of
 from nmda_bayes.priors import prior_text
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
@@ -47,6 +47,7 @@ def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
         lines += [*_model_lines(name, outcome), "", *_seen_lines(reported), ""]
         lines += [*_advice_lines(outcome, reported), ""]
+    lines += [*_class_lines(design[LABELS].to_dataset())]
     lines += [*_left_out_lines(design[LEFT_OUT].to_dataset()), ""]
     model = model_of(spec, design)
     lines += ["The graph", "---------", model.str_repr(), ""]
@@ -61,6 +62,8 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     yield from (title, "-" * len(title))
     baseline = "" if likelihood.contrasts else "baseline[study] + "
     yield f"  {likelihood.text}"
+    for option, value in outcome.likelihood_options.items():
+        yield f"    {option} = {value:g}, declared"
     if outcome.contrasts is not None:
         yield f"  {LIKELIHOODS['normal_contrast'].text}   where a trial prints a difference alone"
     if outcome.responders is not None:
@@ -72,10 +75,18 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     yield f"  delta = {HETEROGENEITIES[outcome.heterogeneity].text}"
     yield f"  x = {EXPOSURES[outcome.exposure].axis}"
     for parameter, part in outcome.parameters.items():
-        yield f"  {parameter} = {POOLINGS[part.pooling].text}   ({part.pooling})"
+        by = f", strata: {part.by}" if part.by else ""
+        yield f"  {parameter} = {POOLINGS[part.pooling].text}   ({part.pooling}{by})"
+        if part.nu is not None:
+            yield f"    g ~ Gamma(nu / 2, nu / 2), nu = {part.nu:g}, declared"
+        for covariate, regressed in part.covariates.items():
+            slope, written = regressed.prior, coefficient(parameter, covariate)
+            yield f"    + {written} · {regressed.text(covariate)}   in each study"
+            text = prior_text(slope.dist, slope.kwargs)
+            yield f"    {written} ~ {text}   # {slope.why or NO_REASON}"
         for slot, prior in part.priors.items():
-            written = prior_text(prior.dist, prior.kwargs)
-            yield f"    {slot} ~ {written}   # {prior.why or NO_REASON}"
+            text = prior_text(prior.dist, prior.kwargs)
+            yield f"    {slot} ~ {text}   # {prior.why or NO_REASON}"
 
 
 def _seen_lines(reported: xr.Dataset) -> Iterator[str]:
@@ -89,6 +100,18 @@ def _seen_lines(reported: xr.Dataset) -> Iterator[str]:
         count = mine["study"].nunique()
         plural = "study" if count == 1 else "studies"
         yield f"    {agent}: {count} {plural}, exposure {low:g} to {high:g}, in {where}"
+
+
+def _class_lines(labels: xr.Dataset) -> Iterator[str]:
+    """List the classes, and say what a class of one agent cannot tell."""
+    if "class_of_agent" not in labels:
+        return
+    yield "Classes of agents"
+    frame = labels[["class_of_agent"]].to_dataframe().reset_index()
+    for name, mine in frame.groupby("class_of_agent"):
+        alone = "   one agent: what is the class's and what the agent's own, the prior says"
+        yield f"  {name}: {', '.join(mine['agent'])}{alone if len(mine) == 1 else ''}"
+    yield ""
 
 
 def _advice_lines(outcome: OutcomeSpec, reported: xr.Dataset) -> Iterator[str]:

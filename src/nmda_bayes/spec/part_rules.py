@@ -112,8 +112,8 @@ def _wrong_scale(scale: str, outcome: Mapping[str, Any]) -> str:
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
     if likelihood is None or likelihood.contrasts:
         return ""
-    if likelihood.link == LOGIT and scale != LOG_OR:
-        return "the outcome's effects are log odds ratios"
+    if likelihood.link.effect and (likelihood.link != LOGIT or scale != LOG_OR):
+        return f"the outcome's effects are {likelihood.link.effect}s"
     unit = str(outcome.get("unit", "")).lower()
     standardised = scale == SMD and (unit in ("sd", "sds") or "standard deviation" in unit)
     if likelihood.link == IDENTITY and not standardised:

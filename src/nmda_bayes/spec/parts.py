@@ -130,11 +130,54 @@ class PriorSpec(Frozen):
         return found
 
 
+class CovariateSpec(Frozen):
+    """What a curve parameter is regressed on, one value a study; where it stands is stated."""
+
+    prior: PriorSpec
+    # One source: a column of the evidence (by default of the covariate's own name), one word of a
+    # column, which is then 1 and all others 0, or the mean of a measure over the study's arms.
+    column: str = ""
+    level: str = ""
+    measure: str = ""
+    centre: float | None = None
+    unit: Annotated[float, Field(gt=0)] | None = None
+    why: str = ""
+
+    def text(self, name: str) -> str:
+        """Write what the coefficient multiplies.
+
+        Parameters
+        ----------
+        name
+            The covariate's name.
+
+        Returns
+        -------
+        str
+            For instance ``(year − 2010) / 10``.
+        """
+        if self.level:
+            name = f"[{self.column or name} is {self.level}]"
+        moved = f"({name} − {self.origin:g})" if self.origin else name
+        return f"{moved} / {self.step:g}" if self.step != 1 else moved
+
+    @property
+    def origin(self) -> float:
+        """Where the parameter is what the fit says; 0, the other words, for a level."""
+        return 0.0 if self.centre is None else self.centre
+
+    @property
+    def step(self) -> float:
+        """What the coefficient is per."""
+        return 1.0 if self.unit is None else self.unit
+
+
 class ParameterSpec(Frozen):
     """How one parameter is shared, and the priors that this needs."""
 
     pooling: PoolingName
     priors: dict[str, PriorSpec]
+    covariates: dict[OutcomeName, CovariateSpec] = {}
     # Degrees of freedom of heavy tails, where they are declared and have no prior.
     nu: Annotated[float, Field(gt=0)] | None = None
     # The column of the evidence whose values are the strata of a heterogeneity.
@@ -172,6 +215,8 @@ class OutcomeSpec(Frozen):
     likelihood: LikelihoodName
     curve: CurveName
     curve_options: CurveOptions = {}
+    # Numbers in place of priors, for parameters of the likelihood that are declared, not learned.
+    likelihood_options: dict[str, Annotated[float, Field(strict=True)]] = {}
     heterogeneity: HeterogeneityName
     exposure: ExposureName = "dose"
     parameters: dict[str, ParameterSpec]
@@ -208,17 +253,25 @@ class DesignsSpec(Frozen):
 
 
 class CorrelationPrior(Frozen):
-    """The LKJ prior of a correlation between outcomes."""
+    """An LKJ prior of correlations."""
 
     dist: Literal["LKJCorr"]
     kwargs: dict[Literal["eta"], Annotated[float, Field(gt=0)]]
     why: str = ""
 
 
+class AgentCorrelation(CorrelationPrior):
+    """How what sets an agent apart in one parameter goes with what does in others."""
+
+    # Each as outcome.parameter.
+    of: Words
+
+
 class CorrelationsSpec(Frozen):
-    """What may be correlated between outcomes."""
+    """What may be correlated: effects of arms between outcomes, agents between parameters."""
 
     heterogeneity: CorrelationPrior | None = None
+    agent: AgentCorrelation | None = None
 
 
 class WindowSpec(Frozen):

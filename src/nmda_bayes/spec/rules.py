@@ -13,24 +13,22 @@ from typing import Any
 from nmda_bayes.components.curves import LOG
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.errors import Fault, nearest
-from nmda_bayes.priors import EXAMPLE, is_positive, prior_faults
+from nmda_bayes.priors import EXAMPLE
+from nmda_bayes.spec.consistency_rules import consistency_faults
+from nmda_bayes.spec.likelihood_rules import likelihood_faults, own_parameters
 from nmda_bayes.spec.mixing_rules import crossover_faults, mixing_faults
 from nmda_bayes.spec.part_rules import curve_faults, curve_of, library_prior_faults
+from nmda_bayes.spec.pooling_rules import (
+    BASELINE,
+    HETEROGENEITY_SD,
+    agent_correlation_faults,
+    class_faults,
+    parameter_faults,
+)
 
-BASELINE = "baseline"
-HETEROGENEITY_SD = "heterogeneity_sd"
-#: A baseline belongs to a study and a heterogeneity SD to the whole analysis; the rest to agents.
-POOLINGS_OF = {
-    BASELINE: ("common", "independent", "study"),
-    HETEROGENEITY_SD: ("common",),
-    RESPONDER_SD: ("common",),
-    STARTING_LEVEL: ("common", "independent", "study"),
-}
-#: Parameters that no prior may let be negative.
-POSITIVE = (HETEROGENEITY_SD, RESPONDER_SD)
+__all__ = ["BASELINE", "HETEROGENEITY_SD", "natural", "needed_parameters", "spec_faults"]
 
 
 def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -53,7 +51,8 @@ def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
         return None
     baseline = () if likelihood.contrasts else (BASELINE,)
     responders = (RESPONDER_SD, STARTING_LEVEL) if outcome.get("responders") else ()
-    return (*curve.parameters, *baseline, *heterogeneity.parameters, *responders)
+    own = own_parameters(likelihood, outcome)
+    return (*curve.parameters, *baseline, *heterogeneity.parameters, *own, *responders)
 
 
 def natural(name: str) -> str:
@@ -91,7 +90,11 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         yield from curve_faults(f"outcomes.{name}", _mapping(outcome))
         yield from library_prior_faults(f"outcomes.{name}", _mapping(outcome))
         yield from mixing_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from consistency_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from likelihood_faults(f"outcomes.{name}", _mapping(outcome))
     yield from crossover_faults(content, outcomes)
+    yield from class_faults(content, outcomes)
+    yield from agent_correlation_faults(content, outcomes)
     yield from _correlation_faults(content, outcomes)
     window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
     for side in ("benefit", "harm"):
@@ -116,8 +119,15 @@ def _window_faults(window: Mapping[str, Any], outcomes: Mapping[str, Any]) -> It
             'Write better = "lower" or better = "higher".',
             column=f"outcomes.{window['benefit']}.better",
         )
+    gain = LIKELIHOODS.get(str(benefit.get("likelihood")))
+    if gain is not None and gain.link.ratio and not gain.link.probability:
+        yield Fault(
+            f"the benefit of a window is a difference or a risk, not a {gain.link.ratio}",
+            "Name another outcome.",
+            column="window.benefit",
+        )
     link = LIKELIHOODS.get(str(harm.get("likelihood")))
-    if harm and link is not None and link.link != "logit":
+    if harm and link is not None and not link.link.probability:
         yield Fault(
             "the harm of a window must be a risk",
             'Use an outcome with likelihood = "binomial".',
@@ -172,62 +182,10 @@ def _outcome_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
                     column=f"{key}.parameters.{name}",
                 )
     for name, parameter in given.items():
-        on_natural_scale = needed is not None and name not in needed
-        yield from _parameter_faults(
-            f"{key}.parameters.{name}", name, _mapping(parameter), on_natural_scale
-        )
-
-
-def _parameter_faults(
-    key: str, name: str, parameter: Mapping[str, Any], on_natural_scale: bool
-) -> Iterator[Fault]:
-    pooling = POOLINGS.get(str(parameter.get("pooling")))
-    priors = _mapping(parameter.get("priors"))
-    if pooling is not None:
-        allowed = POOLINGS_OF.get(name)
-        if on_natural_scale:
-            allowed = ("common", "independent")
-        elif allowed is None:
-            allowed = tuple(p for p in POOLINGS if p != "study")
-        if pooling.name not in allowed:
-            yield Fault(
-                f"pooling '{pooling.name}' does not apply to '{name}'",
-                f"Use one of: {', '.join(allowed)}.",
-                column=f"{key}.pooling",
-            )
-        for slot in pooling.priors:
-            if slot not in priors:
-                yield Fault(
-                    f"pooling '{pooling.name}' needs the prior '{slot}'",
-                    f"Write priors.{slot} = {EXAMPLE}; none is supplied.",
-                    column=f"{key}.priors.{slot}",
-                )
-        slots = (*pooling.priors, *pooling.optional)
-        for slot in priors:
-            if slot not in slots:
-                yield Fault(
-                    f"pooling '{pooling.name}' has no prior '{slot}'",
-                    nearest(slot, slots),
-                    column=f"{key}.priors.{slot}",
-                )
-    for slot, prior in priors.items():
-        must_be_positive = slot.startswith("between") or (
-            slot in ("location", "each") and (on_natural_scale or name in POSITIVE)
-        )
-        yield from _prior_faults(f"{key}.priors.{slot}", _mapping(prior), must_be_positive)
-
-
-def _prior_faults(key: str, prior: Mapping[str, Any], must_be_positive: bool) -> Iterator[Fault]:
-    dist, kwargs = prior.get("dist"), prior.get("kwargs")
-    if not isinstance(dist, str) or not isinstance(kwargs, Mapping):
-        return
-    faults = [f for f in prior_faults(dist, kwargs) if not f[0].startswith("unknown distribution")]
-    for message, mend in faults:
-        yield Fault(message, mend, column=key)
-    if must_be_positive and not faults and not is_positive(dist, kwargs):
-        yield Fault(
-            f"a {dist} prior allows negative values, but this quantity is positive",
-            "Use for instance HalfNormal, HalfCauchy, LogNormal, or a TruncatedNormal"
-            " with lower = 0.",
-            column=key,
+        yield from parameter_faults(
+            f"{key}.parameters.{name}",
+            name,
+            _mapping(parameter),
+            on_natural_scale=needed is not None and name not in needed,
+            heterogeneity=str(outcome.get("heterogeneity")),
         )

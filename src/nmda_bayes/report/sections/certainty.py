@@ -189,7 +189,7 @@ def _thin(view: View) -> Iterator[str]:
     for outcome in view.outcomes:
         design = view.design(outcome)
         label = view.label(outcome)
-        if "events" in design:
+        if any(form.counts for form in view.forms(outcome)):
             events = design["events"].to_numpy()
             none = int(np.sum(events == 0))
             if events.sum() == 0:

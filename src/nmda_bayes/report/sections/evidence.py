@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, Form
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED, Form
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
+from nmda_bayes.evidence.tree import SE_FROM_SD, SE_PRINTED
 from nmda_bayes.figures import plot_evidence_map, plot_network
 from nmda_bayes.report.blocks import (
     Format,
@@ -29,6 +34,8 @@ OUTCOMES_SHOWN = 12
 BESIDE = ("depressive_symptoms", "opioid_use", "quality_of_life", "serious_adverse_event")
 REGIMEN_WIDTH = 60
 #: Said of rows that are not arms' own numbers.
+#: What arms report, by the column that events are counted over.
+REPORTED = {"": "mean (SE)", "n": "events of participants", "person_time": "events in person-time"}
 OF = {AS_ARM: "", AS_RESPONDERS: " that count responders", AS_CONTRAST: ""}
 
 
@@ -74,8 +81,26 @@ def _total(view: View) -> str:
     ]
     return (
         f"{count(studies, 'trial').capitalize()} with {count(arms.sizes['arm'], 'arm')} entered"
-        f" ({'; '.join(parts)}). Every number keeps its source; nothing was imputed."
+        f" ({'; '.join(parts)}). Every number keeps its source; {_worked_out(view)}."
     )
+
+
+def _worked_out(view: View) -> str:
+    """Say how many standard errors are not as printed, and of these which were guessed."""
+    ways = Counter(way for outcome in view.outcomes for way in _ways(view.design(outcome)))
+    if not ways:
+        return "nothing was imputed"
+    told = "; ".join(f"{number} from {way}" for way, number in sorted(ways.items()))
+    return f"standard errors that no report prints were worked out: {told}"
+
+
+def _ways(design: xr.Dataset) -> Iterator[str]:
+    """Give the ways to each standard error that is neither printed nor an SD over a root of n."""
+    for column in ("se_from", "estimate_se_from"):
+        if column in design:
+            for way in design[column].to_numpy():
+                if isinstance(way, str) and way not in ("", SE_PRINTED, SE_FROM_SD):
+                    yield way
 
 
 def _entered(view: View, outcome: str) -> list[object]:
@@ -117,7 +142,7 @@ def _table_of_arms(view: View, outcome: str, form: Form) -> Table:
         "what": ("arm", None),
         "regimen": ("regimen", None),
         "exposure": ("exposure", exact),
-        "reported": ("events of participants" if form.counts else "mean (SE)", str),
+        "reported": (REPORTED[form.at_risk], str),
         "when": ("measure, time", None),
         "source": ("source (provenance)", None),
     }
@@ -135,7 +160,7 @@ def _arms(view: View, form: Form) -> pd.DataFrame:
     design = form.design
     index = pd.RangeIndex(design.sizes["arm"])
     columns = ("agent", "condition", "route", "regimen", "dose_note", "measure", "time_label")
-    text = {c: _texts(design, c, index) for c in (*columns, "source", "provenance")}
+    text = {c: _texts(design, c, index) for c in (*columns, "source", "provenance", "se_from")}
     frame = pd.DataFrame({"study": _texts(design, "study", index)}, index=index)
     frame["what"] = [
         _joined(view.agent(agent), route, view.condition(condition))
@@ -149,13 +174,23 @@ def _arms(view: View, form: Form) -> pd.DataFrame:
     frame["when"] = [_joined(view.term(OUTCOME, m), time) for m, time in timed]
     traced = zip(text["source"], text["provenance"], strict=True)
     frame["source"] = [f"{s} ({name(p)})" if s and p else s or name(p) for s, p in traced]
+    if not form.counts:
+        frame["source"] = [
+            source
+            if way in ("", SE_PRINTED, SE_FROM_SD)
+            else "; ".join(filter(None, (source, f"SE from {way}")))
+            for source, way in zip(frame["source"], text["se_from"], strict=True)
+        ]
     frame["exposure"] = design["exposure"].to_numpy().astype(float)
     if form.counts:
-        pairs = zip(design["events"].to_numpy(), design["n"].to_numpy(), strict=True)
-        frame["reported"] = [f"{events:.0f} of {n:.0f}" for events, n in pairs]
+        pairs = zip(design["events"].to_numpy(), design[form.at_risk].to_numpy(), strict=True)
+        words = "{:.0f} of {:.0f}" if form.at_risk == "n" else "{:.0f} in {:g}"
+        frame["reported"] = [words.format(*pair) for pair in pairs]
     else:
         pairs = zip(design["mean"].to_numpy(), design["se"].to_numpy(), strict=True)
-        frame["reported"] = [f"{effect(mean)} ({effect(se)})" for mean, se in pairs]
+        frame["reported"] = [
+            f"{effect(mean)} ({BORROWED if np.isnan(se) else effect(se)})" for mean, se in pairs
+        ]
     return frame
 
 

@@ -81,10 +81,12 @@ def predictive(view: View, gallery: Gallery) -> Section:
 def _rows(
     view: View, gallery: Gallery, outcome: str, form: Form, kind: Literal["prior", "posterior"]
 ) -> object:
-    people = form.design["n"].to_numpy() if form.counts else None
+    people = form.design["n"].to_numpy() if form.at_risk == "n" else None
     replicated = view.fit[f"{kind}_predictive"].to_dataset()[form.variable]
     observed = view.fit["observed_data"].to_dataset()[form.variable]
     unit = view.outcomes[outcome].unit
+    if form.at_risk == "person_time":
+        unit = "events"
     axis = "" if people is not None else f"{view.label(outcome)}{f' ({unit})' if unit else ''}"
     figure = plot_predictive_check(observed, replicated, None, kind, n=people, axis=axis)
     values = observed.to_numpy().astype(float)

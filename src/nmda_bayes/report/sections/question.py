@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from nmda_bayes.checks.identifiability import INFORMED, PRIOR_ONLY
+from nmda_bayes.components.links import risk_from
 from nmda_bayes.dims import AGENT, OUTCOME
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.answers import Cell, best_dose, dose_text, tried
@@ -112,17 +113,18 @@ def _effect_sentence(view: View, outcome: str, cell: Cell) -> str:
     draws = view.at(outcome, cell.agent, cell.condition, dose)
     low, middle, high = spread(draws)
     at = f" at {dose_text(view, dose)}" if view.has_dose(outcome) else ""
-    if view.is_risk(outcome):
+    link = view.link(outcome)
+    if link.ratio:
         ratio = [math.exp(min(x, 700.0)) for x in (low, middle, high)]
-        text = f"odds ratio {effect(ratio[1])} ({effect(ratio[0])} to {effect(ratio[2])})"
+        text = f"{link.ratio} {effect(ratio[1])} ({effect(ratio[0])} to {effect(ratio[2])})"
+    if link.probability:
         baseline, _ = view.baseline(outcome)
-        logit = math.log(baseline / (1 - baseline))
-        risk = spread(1 / (1 + np.exp(-(logit + draws))))
+        risk = spread(risk_from(baseline, draws, link))
         text += (
             f", a risk of {percent(risk[1])} ({percent(risk[0])} to {percent(risk[2])}) from a"
             f" baseline of {exact_percent(baseline)}"
         )
-    else:
+    if not link.ratio:
         unit = view.unit(outcome)
         text = f"difference {effect(middle)}{unit} ({effect(low)} to {effect(high)})"
     said = (
@@ -206,7 +208,7 @@ def _prior_sentences(view: View) -> list[str]:
     names = [
         name
         for name in view.told(PRIOR_ONLY)
-        if "_location" not in name and "_between_" not in name
+        if not any(part in name for part in ("_location", "_between_", "_within_"))
     ]
     if names:
         return [

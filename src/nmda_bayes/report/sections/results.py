@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, PAIR
+from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, PAIR, PARAMETER_PAIR, STRATUM
 from nmda_bayes.figures import plot_dose_response, plot_forest
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.answers import (
@@ -153,7 +155,8 @@ def _effects(view: View, outcome: str) -> list[object]:
     frame = effects_at_marks(view, outcome)
     risk = view.is_risk(outcome)
     better = view.outcomes[outcome].better
-    what = "Odds ratios" if risk else f"Differences{_in_unit(view, outcome)}"
+    ratio = view.link(outcome).ratio
+    what = f"{ratio.capitalize()}s" if ratio else f"Differences{_in_unit(view, outcome)}"
     caption = (
         f"{view.title(outcome)}: {what.lower()} v {view.reference}, median and {INTERVAL_TEXT}."
     )
@@ -165,7 +168,7 @@ def _effects(view: View, outcome: str) -> list[object]:
         "where": ("condition", None),
         "trials": ("trials", str),
         "dose": ("dose", None),
-        "median": ("odds ratio" if risk else "difference", str),
+        "median": (ratio or "difference", str),
         "interval": (INTERVAL_TEXT, str),
         "risk": ("risk", str),
         "p_better": ("P(better)" if better else "P(above reference)", probability),
@@ -222,10 +225,10 @@ def _added_table(view: View, outcome: str, frame: pd.DataFrame) -> Table | Fold:
 
 
 def _contrast_table(view: View, outcome: str, frame: pd.DataFrame) -> Table | Fold:
-    ratio = view.is_risk(outcome)
+    ratio = view.link(outcome).ratio
     caption = (
         f"{view.title(outcome)}: agents against each other,"
-        f" {'ratio of odds ratios' if ratio else f'difference{_in_unit(view, outcome)}'}, median"
+        f" {f'ratio of {ratio}s' if ratio else f'difference{_in_unit(view, outcome)}'}, median"
         f" and {INTERVAL_TEXT}. Pairs with a trial of each; direct and indirect evidence together."
     )
     columns = {
@@ -262,12 +265,18 @@ def _heterogeneity(view: View) -> list[object]:
     rows: list[tuple[str, ...]] = []
     for outcome, part in view.outcomes.items():
         for parameter in HETEROGENEITIES[part.heterogeneity].parameters:
-            low, middle, high = spread(posterior[view.variable(outcome, parameter)].to_numpy())
-            scale = "log odds ratio" if view.is_risk(outcome) else part.unit or "outcome's units"
-            interval_text = f"{effect(low)} to {effect(high)}"
-            rows.append((view.label(outcome), parameter, scale, effect(middle), interval_text))
+            stands = posterior[view.variable(outcome, parameter)]
+            scale = view.link(outcome).effect or part.unit or "outcome's units"
+            for stratum, values in _strata(view, outcome, stands):
+                low, middle, high = spread(values.to_numpy())
+                ends = f"{effect(low)} to {effect(high)}"
+                rows.append(
+                    (view.label(outcome), f"{parameter}{stratum}", scale, effect(middle), ends)
+                )
     if "heterogeneity_correlation" in posterior:
         rows += _correlations(view, posterior["heterogeneity_correlation"])
+    if "agent_correlation" in posterior:
+        rows += _between_agents(posterior["agent_correlation"])
     if not rows:
         text = "The spec takes all trials of one agent and dose to share one effect exactly."
         return [Heading("Heterogeneity between trials"), Text(text)]
@@ -284,6 +293,28 @@ def _heterogeneity(view: View) -> list[object]:
         "interval": (INTERVAL_TEXT, str),
     }
     return [Heading("Heterogeneity between trials"), as_table(frame, caption, columns)]
+
+
+def _strata(
+    view: View, outcome: str, values: xr.DataArray
+) -> Iterator[tuple[str, xr.DataArray]]:
+    """Give a heterogeneity stratum by stratum, where it differs by them."""
+    dim = view.variable(outcome, STRATUM)
+    if dim not in values.dims:
+        yield "", values
+        return
+    for stratum in values[dim].to_numpy():
+        yield f" ({stratum})", values.sel({dim: stratum})
+
+
+def _between_agents(pairs: xr.DataArray) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for pair in pairs[PARAMETER_PAIR].to_numpy():
+        low, middle, high = spread(pairs.sel({PARAMETER_PAIR: pair}).to_numpy())
+        ends = f"{effect(low)} to {effect(high)}"
+        names = listed(str(pair).split(", "), "with")
+        rows.append((names, "agent_correlation", "correlation", effect(middle), ends))
+    return rows
 
 
 def _correlations(view: View, pairs: xr.DataArray) -> list[tuple[str, ...]]:
