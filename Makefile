@@ -22,8 +22,10 @@ demo: $(READY)  ## the primary analysis on the shipped evidence; ends with the r
 	$(BIN)/nmda-bayes run $(DEMO_SPEC) --out $(DEMO_OUT)
 	@echo; echo "Report: $$(pwd)/$(DEMO_OUT)/report.html"
 
+# Two processes, a file to each in turn: most tests use one core, and the fits that files share are
+# made once a process.
 test: $(READY)  ## the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
