@@ -8,12 +8,17 @@ from __future__ import annotations
 from typing import Final
 
 AGENT: Final = "agent"
+AGENT_CLASS: Final = "agent_class"
 CONDITION: Final = "condition"
 STUDY: Final = "study"
+STRATUM: Final = "stratum"
 ARM: Final = "arm"
 CONTRAST: Final = "contrast"
 OUTCOME: Final = "outcome"
 PAIR: Final = "outcome_pair"
+#: Curve parameters of outcomes whose agents' effects are correlated, and pairs of them.
+AGENT_PARAMETER: Final = "agent_parameter"
+PARAMETER_PAIR: Final = "parameter_pair"
 DOSE: Final = "dose"
 CHAIN: Final = "chain"
 DRAW: Final = "draw"

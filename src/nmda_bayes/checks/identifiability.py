@@ -10,12 +10,14 @@ import xarray as xr
 
 from nmda_bayes.checks.diagnostics import places
 from nmda_bayes.components.curves import LOG
-from nmda_bayes.dims import AGENT, OUTCOME, SAMPLE, SEPARATOR
+from nmda_bayes.dims import AGENT, OUTCOME, SAMPLE, SEPARATOR, scoped
 from nmda_bayes.estimands import spec_of, tested
 from nmda_bayes.model import OFFSET
 
 PRIOR_ONLY: Final = "prior only"
 WEAK: Final = "weakly informed"
+ALONE: Final = "no class holds two agents: the data tell of both spreads only together"
+ONE_CLASS: Final = "all agents are of one class: how classes differ is the prior"
 INFORMED: Final = "informed by the data"
 NO_TRIAL: Final = "no trial: from the other agents and the prior"
 
@@ -70,7 +72,7 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
         68 %, which a heavy tail leaves finite), ``overlap`` (0 to 1) and ``verdict``.
     """
     prior, posterior = fit["prior"].to_dataset(), fit["posterior"].to_dataset()
-    untried = _untried_agents(fit)
+    untried, unlearnable = _untried_agents(fit), _unlearnable(fit)
     rows = []
     for name in parameters_of(fit):
         one, other = _by_place(prior[name]), _by_place(posterior[name])
@@ -81,6 +83,7 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
             verdict = _verdict(overlap)
             if (outcome, agent) in untried:
                 verdict = NO_TRIAL
+            verdict = unlearnable.get(name, verdict)
             rows.append((name, at, _spread(before), _spread(after), overlap, verdict))
     columns = ["variable", "at", "prior_sd", "posterior_sd", "overlap", "verdict"]
     return pd.DataFrame(rows, columns=columns)
@@ -132,6 +135,23 @@ def _agents(array: xr.DataArray) -> list[str]:
 def _spread(draws: np.ndarray) -> float:
     low, high = np.quantile(draws, [0.16, 0.84])
     return float((high - low) / 2)
+
+
+def _unlearnable(fit: xr.DataTree) -> dict[str, str]:
+    """Name the spreads that no agent can tell of by itself."""
+    labels, spec = fit["design/labels"].to_dataset(), spec_of(fit)
+    if "class_of_agent" not in labels:
+        return {}
+    sizes = labels["class_of_agent"].to_series().value_counts()
+    alone = ALONE if sizes.max() == 1 else ""
+    said = {"within_class": alone, "between_class": ONE_CLASS if len(sizes) == 1 else alone}
+    return {
+        scoped(outcome, f"{parameter}_{slot}", alone=spec.alone): words
+        for outcome, part in spec.outcomes.items()
+        for parameter in part.parameters
+        for slot, words in said.items()
+        if words
+    }
 
 
 def _untried_agents(fit: xr.DataTree) -> set[tuple[str, str]]:

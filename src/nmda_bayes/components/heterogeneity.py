@@ -4,6 +4,10 @@ With ``arm``, each arm's linear predictor gets an effect N(0, heterogeneity_sd²
 between two arms of a study then has variance heterogeneity_sd², and two contrasts that share an
 arm have correlation 1/2: the usual random-effects model for multi-arm trials (Higgins and
 Whitehead 1996).
+
+With ``arm_t`` those effects share a divisor within a study, so that a contrast has a t distribution
+of scale heterogeneity_sd: one study may stand far apart without drawing the others after it (Lee
+and Thompson 2008). As a scale mixture the effects stay non-centred, and correlated as before.
 """
 
 from __future__ import annotations
@@ -30,12 +34,15 @@ class Heterogeneity:
         linear predictor; None where arms of a study do not differ.
     text
         The formula as a reader would write it.
+    heavy
+        True where the formula takes ``tails``, the divisors of the arms' studies.
     """
 
     name: str
     parameters: tuple[str, ...]
     formula: Callable[..., Any] | None
     text: str
+    heavy: bool = False
 
 
 HETEROGENEITIES: dict[str, Heterogeneity] = {"none": Heterogeneity("none", (), None, "0")}
@@ -56,9 +63,9 @@ def heterogeneity(text: str) -> Callable[[Callable[..., Any]], Heterogeneity]:
     """
 
     def enter(formula: Callable[..., Any]) -> Heterogeneity:
-        signature = inspect.signature(formula).parameters.values()
-        names = tuple(p.name for p in signature if p.kind is p.KEYWORD_ONLY)
-        made = Heterogeneity(formula.__name__, names, formula, text)
+        signature = inspect.signature(formula).parameters
+        names = tuple(p.name for p in signature.values() if p.kind is p.KEYWORD_ONLY)
+        made = Heterogeneity(formula.__name__, names, formula, text, "tails" in signature)
         HETEROGENEITIES[made.name] = made
         return made
 
@@ -69,3 +76,9 @@ def heterogeneity(text: str) -> Callable[[Callable[..., Any]], Heterogeneity]:
 def arm(offset: Any, *, heterogeneity_sd: Any) -> Any:
     """Half the contrast's variance in each of its two arms."""
     return heterogeneity_sd / math.sqrt(2.0) * offset
+
+
+@heterogeneity("heterogeneity_sd / √2 · z[arm] / √g[study]")
+def arm_t(offset: Any, tails: Any, *, heterogeneity_sd: Any) -> Any:
+    """Contrasts with the tails of a t distribution, of which heterogeneity_sd is the scale."""
+    return heterogeneity_sd / math.sqrt(2.0) * offset / tails

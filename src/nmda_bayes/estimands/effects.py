@@ -40,11 +40,11 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         exposure. Differences are on the linear predictor's scale.
     """
     spec, design = spec_of(fit), design_of(fit, outcome)
-    here, there = _pairs(design)
+    here, there = compared(design)
     eta = fit["posterior"][variable(spec, outcome, "eta")].transpose(CHAIN, DRAW, ...)
     eta = eta.rename({eta.dims[-1]: ARM})
     index = {"here": xr.DataArray(here, dims=ARM), "there": xr.DataArray(there, dims=ARM)}
-    mean = _expected(fit, outcome)
+    mean = expected_arms(fit, outcome)
     shrunk = _difference(eta, index)  # the study's baseline cancels
     likelihood = LIKELIHOODS[spec.outcomes[outcome].likelihood]
     raw, raw_se, note = _raw(design, here, there, likelihood)
@@ -79,8 +79,19 @@ def _unlabelled(array: xr.DataArray) -> xr.DataArray:
     return array.drop_vars([c for c in array.coords if c not in (CHAIN, DRAW)])
 
 
-def _pairs(design: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of each active arm and of the arm that it is compared with."""
+def compared(design: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each active arm with the arm that it is compared with.
+
+    Parameters
+    ----------
+    design
+        An outcome's arms, and its contrasts where there are some, which come last.
+
+    Returns
+    -------
+    tuple[numpy.ndarray, numpy.ndarray]
+        Positions among the arms: of one side, and of the other.
+    """
     exposure, study = design["exposure"].values, design["study"].values
     own = design["report"].values != AS_CONTRAST
     here, there = [], []
@@ -101,8 +112,21 @@ def _difference(values: xr.DataArray, index: dict[str, xr.DataArray]) -> xr.Data
     return here - there
 
 
-def _expected(fit: xr.DataTree, outcome: str) -> xr.DataArray:
-    """The curve at each arm's exposure, without the arm's own effect."""
+def expected_arms(fit: xr.DataTree, outcome: str) -> xr.DataArray:
+    """Evaluate the curve at each arm's exposure, without the arm's own effect.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims chain, draw, arm, on the linear predictor's scale.
+    """
     spec, design = spec_of(fit), design_of(fit, outcome)
     posterior = fit["posterior"].to_dataset()
     curve = spec.outcomes[outcome].shape

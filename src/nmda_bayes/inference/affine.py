@@ -20,7 +20,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design import AS_CONTRAST
-from nmda_bayes.dims import AGENT, ARM, CONDITION, STUDY
+from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, STUDY
 from nmda_bayes.model import OFFSET, Outcome, Sites, parameters_of
 from nmda_bayes.spec.rules import BASELINE, natural
 
@@ -178,6 +178,68 @@ class AffineSites(Sites):
         self.latents.enter(name, self.in_graph(dims), 0.0, 1.0)
         return self.latents.form(name, self.width)
 
+    def of_agents(self, value: Any) -> Any:
+        """Give each agent the value of its class.
+
+        Parameters
+        ----------
+        value
+            An affine form over classes.
+
+        Returns
+        -------
+        Any
+            The same over agents.
+        """
+        return value.isel({AGENT_CLASS: xr.DataArray(self.class_places, dims=AGENT)})
+
+    def tails(self, *dims: str) -> Any:
+        """Refuse: a t distribution is not normal, and `reasons_against` has said so.
+
+        Parameters
+        ----------
+        *dims
+            The dims of the offset.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError("effects with heavy tails are not integrated")
+
+    def exp(self, value: Any) -> Any:
+        """Take the exponential of a scale.
+
+        Parameters
+        ----------
+        value
+            A scale; nothing normal.
+
+        Returns
+        -------
+        Any
+            Positive.
+        """
+        return np.exp(value)
+
+    def tell(self, name: str, value: Any) -> Any:
+        """Leave a part of the sum for the graph to keep.
+
+        Parameters
+        ----------
+        name
+            What the graph calls it.
+        value
+            An affine form.
+
+        Returns
+        -------
+        Any
+            The same.
+        """
+        return value
+
     def _variable(self, name: str, slot: str, dims: tuple[str, ...]) -> Any:
         if name in self.scales:
             return self.scales[name]
@@ -226,6 +288,7 @@ def linear(outcome: Outcome, scales: Mapping[str, xr.DataArray]) -> Linear:
     sizes = {outcome.arm: outcome.reported.sizes[ARM]}
     sizes |= {dim: len(labels) for dim, labels in outcome.studies.items()}
     sizes |= {dim: outcome.labels.sizes[dim] for dim in (AGENT, CONDITION)}
+    sizes[AGENT_CLASS] = len(outcome.classes)
     latents = Latents(sizes)
     _eta(outcome, latents, scales, 1)  # a first pass enters the variables
     width = latents.size + 1

@@ -22,7 +22,8 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 
-from nmda_bayes.components.pooling import POOLINGS
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.pooling import POOLINGS, SPREADS
 from nmda_bayes.design import AS_RESPONDERS
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
 from nmda_bayes.inference.affine import LATENT, POINT, Linear, affine_parameter, linear
@@ -59,6 +60,8 @@ def reasons_against(spec: AnalysisSpec, design: xr.DataTree) -> list[str]:
     found = []
     if spec.correlations.heterogeneity is not None:
         found.append("outcomes are correlated")
+    if spec.correlations.agent is not None:
+        found.append("effects of agents are correlated")
     for outcome in outcomes_of(spec, design):
         found += [f"{outcome.label}: {reason}" for reason in _reasons(outcome, spec)]
     return found
@@ -77,6 +80,7 @@ def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
     same = bool((outcome.reported["same_people"].to_numpy().astype(float) == 1).any())
     if same and crossover is not None and outcome.label not in crossover.as_parallel:
         yield "the within-person correlation of crossover trials is not known"
+    yield from _uneven(outcome)
     names = [scale.name for scale in _scales(outcome)]
     if len(names) > SCALES_AT_MOST:
         yield f"{len(names)} scales to sum over ({', '.join(names)}), at most {SCALES_AT_MOST}"
@@ -84,6 +88,19 @@ def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
         yield f"the prior of {name} is {dist}, not Normal"
     if not _is_linear(outcome):
         yield f"curve '{part.curve}' is not linear in its parameters"
+
+
+def _uneven(outcome: Outcome) -> Iterator[str]:
+    """Say what is not one normal of one spread."""
+    if HETEROGENEITIES[outcome.spec.heterogeneity].heavy:
+        yield "effects of arms have the tails of a t distribution"
+    for name, parameter in outcome.spec.parameters.items():
+        if POOLINGS[parameter.pooling].heavy:
+            yield f"'{name}' has the tails of a t distribution between agents"
+        if parameter.covariates:
+            yield f"'{name}' is regressed on {', '.join(parameter.covariates)}"
+        if parameter.by:
+            yield f"'{name}' differs by {parameter.by}"
 
 
 def _scales(outcome: Outcome) -> list[Scale]:
@@ -96,7 +113,7 @@ def _scales(outcome: Outcome) -> list[Scale]:
         for slot, prior in parameter.priors.items():
             if slot == "each":
                 continue
-            spread = slot.startswith("between")
+            spread = slot.startswith(SPREADS)
             bent = slot == "location" and (
                 name == HETEROGENEITY_SD or name in _bent_parameters(outcome)
             )

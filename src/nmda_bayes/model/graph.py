@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pymc as pm
 import pymc.dims as pmd
 import pytensor.xtensor.math as xp
 import xarray as xr
 from pytensor.compile.mode import Mode
 
-from nmda_bayes.components.correlations import lkj_root
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.design import (
@@ -32,10 +32,11 @@ from nmda_bayes.design import (
     OUTCOMES,
     build_design,
 )
-from nmda_bayes.dims import AGENT, ARM, CONDITION, OUTCOME, PAIR, STUDY
+from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM, STUDY
+from nmda_bayes.model.correlated import correlated_agents, correlated_arms
 from nmda_bayes.model.observed import observe
 from nmda_bayes.model.outcome import Outcome
-from nmda_bayes.model.parameters import OFFSET, parameter
+from nmda_bayes.model.parameters import OFFSET, covariate_shift, parameter, study_tails
 from nmda_bayes.spec import AnalysisSpec, CrossoverSpec, needed_parameters
 from nmda_bayes.spec.rules import BASELINE
 
@@ -84,9 +85,9 @@ def model_of(spec: AnalysisSpec, design: xr.DataTree) -> pm.Model:
     labels = design[LABELS].to_dataset()
     coords = {dim: list(labels[dim].to_numpy()) for dim in (AGENT, CONDITION)}
     with pm.Model(coords={**coords, OUTCOME: list(spec.outcomes)}) as model:
-        correlated = _correlated_offsets(spec, arms)
+        correlated, shared = correlated_arms(spec, arms), correlated_agents(spec)
         for outcome in outcomes_of(spec, design):
-            _add_outcome(outcome, correlated, spec.designs.crossover)
+            _add_outcome(outcome, correlated, shared, spec.designs.crossover)
     return model
 
 
@@ -112,26 +113,37 @@ def outcomes_of(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[Outcome]:
 
 
 def _add_outcome(
-    outcome: Outcome, correlated: dict[str, Any], crossover: CrossoverSpec | None
+    outcome: Outcome,
+    correlated: dict[str, Any],
+    shared: dict[str, Any],
+    crossover: CrossoverSpec | None,
 ) -> None:
     """Add one outcome's lines to the model on the stack."""
     model = pm.modelcontext(None)
     part, reported = outcome.spec, outcome.reported
     model.add_coords({outcome.arm: list(reported[ARM].to_numpy())})
     model.add_coords({dim: list(labels) for dim, labels in outcome.studies.items()})
+    if outcome.classes:
+        model.add_coords({AGENT_CLASS: outcome.classes})
+    if outcome.strata:
+        model.add_coords({outcome.stratum: outcome.strata})
 
     curve = part.shape
-    theta = {name: parameter(outcome, name) for name in parameters_of(outcome)}
+    theta = {name: parameter(outcome, name, shared) for name in parameters_of(outcome)}
     at_arms = {
         dim: outcome.positions(dim, outcome.labels[dim].to_numpy()) for dim in (AGENT, CONDITION)
     }
     for dim, labels in outcome.studies.items():
         at_arms[dim] = outcome.positions(STUDY, labels)
-    of_arm = {name: _at(value, at_arms) for name, value in theta.items()}
+    if outcome.strata:
+        at_arms[outcome.stratum] = outcome.positions(STRATUM, np.array(outcome.strata))
+    of_arm = {
+        name: _at(value, at_arms) + covariate_shift(outcome, name) for name, value in theta.items()
+    }
 
     exposure = outcome.over_arms(reported["exposure"].to_numpy().astype(float))
     response = curve.response(exposure, of_arm, xp)
-    eta = _baseline(outcome, of_arm) + response + _delta(outcome, theta, correlated)
+    eta = _baseline(outcome, of_arm) + response + _delta(outcome, of_arm, at_arms, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
 
     observe(outcome, eta, of_arm, crossover)
@@ -170,7 +182,9 @@ def _at(value: Any, positions: dict[str, Any]) -> Any:
     return value.isel({dim: at for dim, at in positions.items() if dim in value.type.dims})
 
 
-def _delta(outcome: Outcome, theta: dict[str, Any], correlated: dict[str, Any]) -> Any:
+def _delta(
+    outcome: Outcome, of_arm: dict[str, Any], at_arms: dict[str, Any], correlated: dict[str, Any]
+) -> Any:
     """Effects of the arms beyond dose and agent."""
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]
     if heterogeneity.formula is None:
@@ -180,30 +194,7 @@ def _delta(outcome: Outcome, theta: dict[str, Any], correlated: dict[str, Any]) 
         offset = correlated[outcome.label].isel({ARM: position})
     else:
         offset = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.arm,))
-    return heterogeneity.formula(offset, **{k: theta[k] for k in heterogeneity.parameters})
-
-
-def _correlated_offsets(spec: AnalysisSpec, arms: xr.Dataset) -> dict[str, Any]:
-    """Standard normal effects of the arms by outcome, correlated; empty where independent."""
-    prior = spec.correlations.heterogeneity
-    if prior is None:
-        return {}
-    names = list(spec.outcomes)
-    pairs = [(i, j) for i in range(len(names)) for j in range(i)]
-    labels = [f"{names[j]}, {names[i]}" for i, j in pairs]
-    pm.modelcontext(None).add_coords({ARM: list(arms[ARM].to_numpy()), PAIR: labels})
-    root = lkj_root(
-        names,
-        prior.kwargs["eta"],
-        xp,
-        lambda pair, b: pmd.Beta(pair + OFFSET, alpha=b, beta=b),
-    )
-    products = [sum(x * y for x, y in zip(root[i], root[j], strict=False)) for i, j in pairs]
-    correlations = [product.expand_dims(PAIR) for product in products]
-    pmd.Deterministic("heterogeneity_correlation", pmd.concat(correlations, dim=PAIR))
-    free = pmd.Normal("arm" + OFFSET, mu=0, sigma=1, dims=(OUTCOME, ARM))
-    of = [free.isel({OUTCOME: k}) for k in range(len(names))]
-    return {
-        name: sum(weight * of[k] for k, weight in enumerate(row))
-        for name, row in zip(names, root, strict=True)
-    }
+    given = {name: of_arm[name] for name in heterogeneity.parameters}
+    if not heterogeneity.heavy:
+        return heterogeneity.formula(offset, **given)
+    return heterogeneity.formula(offset, _at(study_tails(outcome), at_arms), **given)

@@ -9,8 +9,9 @@ import numpy as np
 import pymc.dims as pmd
 import xarray as xr
 
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS
-from nmda_bayes.dims import ARM, STUDY, scoped
+from nmda_bayes.dims import ARM, STRATUM, STUDY, scoped
 from nmda_bayes.spec import OutcomeSpec
 
 
@@ -69,6 +70,11 @@ class Outcome:
         return self.name(f"responder_{STUDY}")
 
     @property
+    def every_study(self) -> str:
+        """The dim of all studies, whatever they report."""
+        return self.name(f"heterogeneity_{STUDY}")
+
+    @property
     def studies(self) -> dict[str, np.ndarray]:
         """The studies of each dim that has them: those with a baseline, those with responders."""
         study, report = self.reported[STUDY].to_numpy(), self.reported["report"].to_numpy()
@@ -77,7 +83,30 @@ class Outcome:
         found = {self.study: _once(with_baseline if len(with_baseline) else study)}
         if AS_RESPONDERS in report:
             found[self.responder_study] = _once(study[report == AS_RESPONDERS])
+        if HETEROGENEITIES[self.spec.heterogeneity].heavy:
+            found[self.every_study] = _once(study)
         return found
+
+    @property
+    def class_of(self) -> np.ndarray:
+        """The class of each agent; empty where the spec has no classes."""
+        known = self.labels.get("class_of_agent")
+        return np.array([], dtype=object) if known is None else known.to_numpy()
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes of agents, in the order of the alphabet."""
+        return sorted(set(self.class_of))
+
+    @property
+    def stratum(self) -> str:
+        """The dim of the strata of its heterogeneity."""
+        return self.name(STRATUM)
+
+    @property
+    def strata(self) -> list[str]:
+        """The strata that its trials are in; empty where the spec names no column of them."""
+        return sorted(set(self.reported[STRATUM].to_numpy())) if STRATUM in self.reported else []
 
     def over_arms(self, values: Any) -> Any:
         """Label values of the arms.

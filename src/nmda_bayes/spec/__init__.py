@@ -1,11 +1,18 @@
 """The spec: what an analysis is, as data."""
 
-from nmda_bayes.spec.parts import CrossoverSpec, OutcomeSpec, ParameterSpec, SamplingSpec
+from nmda_bayes.spec.parts import (
+    CovariateSpec,
+    CrossoverSpec,
+    OutcomeSpec,
+    ParameterSpec,
+    SamplingSpec,
+)
 from nmda_bayes.spec.rules import needed_parameters
 from nmda_bayes.spec.schema import AnalysisSpec
 
 __all__ = [
     "AnalysisSpec",
+    "CovariateSpec",
     "CrossoverSpec",
     "OutcomeSpec",
     "ParameterSpec",

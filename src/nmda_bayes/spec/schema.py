@@ -37,6 +37,7 @@ class AnalysisSpec(Frozen):
     disconnected: Literal["refuse", "allow"] = "refuse"
     select: dict[str, Words] = {}
     agents: dict[str, str] = {}
+    classes: dict[str, str] = {}
     choices: dict[str, str] = {}
     outcomes: Annotated[dict[OutcomeName, OutcomeSpec], Field(min_length=1)]
     designs: DesignsSpec = DesignsSpec()

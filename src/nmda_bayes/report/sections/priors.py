@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from nmda_bayes.checks import parameters_of
@@ -13,6 +15,8 @@ from nmda_bayes.report.blocks import Heading, Section, Text, as_table, folded
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import count, effect, listed, opened, probability
+from nmda_bayes.spec import ParameterSpec
+from nmda_bayes.spec.parts import PriorSpec
 
 NO_REASON = "no reason given"
 #: Panels of the figure at most; the table has every scalar.
@@ -81,14 +85,24 @@ def prior_frame(view: View) -> pd.DataFrame:
         )
         for outcome, part in view.outcomes.items()
         for parameter, spec in part.parameters.items()
-        for slot, prior in spec.priors.items()
+        for slot, prior in _slots(spec)
     ]
-    shared = view.spec.correlations.heterogeneity
-    if shared is not None:
-        text = prior_text(shared.dist, {str(k): v for k, v in shared.kwargs.items()})
-        why = shared.why or NO_REASON
-        rows.append(("between outcomes", "heterogeneity_correlation", "", "matrix", text, why))
+    correlations = view.spec.correlations
+    for between, name, shared in (
+        ("between outcomes", "heterogeneity_correlation", correlations.heterogeneity),
+        ("between agents", "agent_correlation", correlations.agent),
+    ):
+        if shared is not None:
+            text = prior_text(shared.dist, {str(k): v for k, v in shared.kwargs.items()})
+            rows.append((between, name, "", "matrix", text, shared.why or NO_REASON))
     return pd.DataFrame(rows, columns=["outcome", "parameter", "pooling", "slot", "prior", "why"])
+
+
+def _slots(spec: ParameterSpec) -> Iterator[tuple[str, PriorSpec]]:
+    """List the priors of a parameter and of its coefficients."""
+    yield from spec.priors.items()
+    for name, covariate in spec.covariates.items():
+        yield f"change per {covariate.step:g} of {name}", covariate.prior
 
 
 def _identifiability(view: View, gallery: Gallery) -> list[object]:

@@ -21,6 +21,7 @@ from nmda_bayes.report.answers import (
 from nmda_bayes.report.blocks import Fold, Heading, Section, Table, Text, as_table, folded
 from nmda_bayes.report.doses import doses_for_effects
 from nmda_bayes.report.pictures import Gallery
+from nmda_bayes.report.sections.pooled import borrowed
 from nmda_bayes.report.sections.published import side_by_side
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import (
@@ -61,6 +62,7 @@ def results(view: View, gallery: Gallery) -> Section:
     if not doses.empty:
         blocks += [Heading("Doses for an effect"), _doses_table(view, doses)]
     blocks += _heterogeneity(view)
+    blocks += borrowed(view)
     blocks += side_by_side(view, gallery)
     return Section("results", "Results", tuple(blocks))
 
