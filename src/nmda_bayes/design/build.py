@@ -13,11 +13,13 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
+from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design.choose import AS_ARM, Chosen, choose
+from nmda_bayes.design.study_columns import column_faults, uneven_faults
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
 from nmda_bayes.evidence import connected_parts, table
 from nmda_bayes.evidence.tree import hours_after_treatment
-from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec import AnalysisSpec, ParameterSpec
 from nmda_bayes.spec.mixing_rules import EXAMPLE as CORRELATION_EXAMPLE
 
 #: Groups of the design; outcomes stand below their own, by name.
@@ -59,7 +61,10 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
     if faults:
         raise EvidenceError(faults)
-    return _as_tree(chosen, evidence)
+    unclassed = list(_class_faults(spec, chosen))
+    if unclassed:
+        raise SpecError(unclassed)
+    return _as_tree(chosen, spec, evidence)
 
 
 def _select(
@@ -75,6 +80,8 @@ def _select(
     contrasts = _timed(contrasts, arms).rename(columns={"measure": "effect"})
     frames = {"results": results, "contrasts": contrasts}
     faults = [*_select_faults(spec, frames), *_agent_faults(spec, arms, contrasts)]
+    for name, outcome in spec.outcomes.items():
+        faults += column_faults(f"outcomes.{name}", outcome, frames)
     if not faults:
         for name, frame in frames.items():
             kept = frame
@@ -154,6 +161,11 @@ def _agent_faults(
                 f"no arm has agent '{agent}'", nearest(agent, known), column=f"agents.{agent}"
             )
     known = sorted({*known, *spec.agents.values()})
+    for agent in spec.classes:
+        if agent not in known:
+            yield Fault(
+                f"no arm has agent '{agent}'", nearest(agent, known), column=f"classes.{agent}"
+            )
     # Trials of single arms need no reference; but a name that was written is meant.
     written = spec.reference != AnalysisSpec.model_fields["reference"].default
     if written and spec.reference not in known:
@@ -183,6 +195,7 @@ def _faults_of(
     if chosen.contrasts is not None:
         yield from _shared_arm_faults(chosen.arms, chosen.contrasts, source)
     outcome = spec.outcomes[name]
+    yield from uneven_faults(name, outcome, chosen.arms)
     baseline = outcome.parameters.get("baseline")
     shared = baseline is not None and baseline.pooling != "independent"
     if shared or spec.disconnected == "allow":
@@ -238,7 +251,27 @@ def _circle_faults(arms: pd.DataFrame, contrasts: pd.DataFrame, source: str) -> 
             )
 
 
-def _as_tree(chosen: dict[str, Chosen], evidence: xr.DataTree) -> xr.DataTree:
+def _class_faults(spec: AnalysisSpec, chosen: dict[str, Chosen]) -> Iterator[Fault]:
+    """Ask for a class of every agent where classes are used: none is guessed."""
+    if not any(POOLINGS[p.pooling].of_classes for p in _parameters(spec)):
+        return
+    active = [one.arms.loc[one.arms["exposure"] > 0, "agent"] for one in chosen.values()]
+    for agent in sorted(set(pd.concat(active)) - set(spec.classes)):
+        known = sorted(set(spec.classes.values()))
+        yield Fault(
+            f"agent '{agent}' has no class, and a parameter is shared within classes",
+            f'Write {agent} = "..." under [classes]; a class of its own is one too. Classes so'
+            f" far: {', '.join(known)}.",
+            column=f"classes.{agent}",
+        )
+
+
+def _parameters(spec: AnalysisSpec) -> Iterator[ParameterSpec]:
+    for outcome in spec.outcomes.values():
+        yield from outcome.parameters.values()
+
+
+def _as_tree(chosen: dict[str, Chosen], spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     columns = ["arm", "study", "agent", "condition", "route", "regimen"]
     everyone = pd.concat([one.arms[columns] for one in chosen.values()])
     arms = everyone.drop_duplicates("arm").reset_index(drop=True)
@@ -247,6 +280,11 @@ def _as_tree(chosen: dict[str, Chosen], evidence: xr.DataTree) -> xr.DataTree:
         ARMS: _dataset(arms, "arm"),
         LABELS: _printed_names(evidence, agent=active, condition=arms["condition"]),
     }
+    if spec.classes:
+        agents = groups[LABELS]["agent"].to_numpy()
+        named = [spec.classes.get(agent, "") for agent in agents]
+        classes = np.array(named, dtype=object)
+        groups[LABELS] = groups[LABELS].assign(class_of_agent=("agent", classes))
     for name, one in chosen.items():
         position = arms.reset_index().set_index("arm")["index"].loc[one.arms["arm"]]
         dataset = _dataset(one.arms.assign(position=position.to_numpy()), "arm")
