@@ -15,6 +15,7 @@ import xarray as xr
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design.choose import AS_ARM, Chosen, choose
+from nmda_bayes.design.splitting import nodes, original_agent, relabelled, split_faults
 from nmda_bayes.design.study_columns import column_faults, uneven_faults
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
 from nmda_bayes.evidence import connected_parts, table
@@ -56,8 +57,12 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
         raise SpecError(faults)
     chosen = {name: choose(name, spec, selected) for name in spec.outcomes}
     unsaid = [f for name, one in chosen.items() for f in _crossover_faults(name, one.arms, spec)]
+    for name, one in chosen.items():
+        unsaid += split_faults(name, one.arms, spec.outcomes[name], spec.reference)
     if unsaid:
         raise SpecError(unsaid)
+    for name, one in chosen.items():
+        one.arms = relabelled(one.arms, spec.outcomes[name], spec.reference)
     faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
     if faults:
         raise EvidenceError(faults)
@@ -200,7 +205,7 @@ def _faults_of(
     shared = baseline is not None and baseline.pooling != "independent"
     if shared or spec.disconnected == "allow":
         return
-    node = chosen.arms["agent"].where(chosen.arms["exposure"] > 0, spec.reference)
+    node = nodes(chosen.arms, spec.reference)
     parts = connected_parts(zip(chosen.arms["study"], node, strict=True))
     loose = [part for part in parts if spec.reference not in part]
     if loose:
@@ -256,7 +261,7 @@ def _class_faults(spec: AnalysisSpec, chosen: dict[str, Chosen]) -> Iterator[Fau
     if not any(POOLINGS[p.pooling].of_classes for p in _parameters(spec)):
         return
     active = [one.arms.loc[one.arms["exposure"] > 0, "agent"] for one in chosen.values()]
-    for agent in sorted(set(pd.concat(active)) - set(spec.classes)):
+    for agent in sorted(set(pd.concat(active).map(original_agent)) - set(spec.classes)):
         known = sorted(set(spec.classes.values()))
         yield Fault(
             f"agent '{agent}' has no class, and a parameter is shared within classes",
@@ -282,7 +287,7 @@ def _as_tree(chosen: dict[str, Chosen], spec: AnalysisSpec, evidence: xr.DataTre
     }
     if spec.classes:
         agents = groups[LABELS]["agent"].to_numpy()
-        named = [spec.classes.get(agent, "") for agent in agents]
+        named = [spec.classes.get(original_agent(agent), "") for agent in agents]
         classes = np.array(named, dtype=object)
         groups[LABELS] = groups[LABELS].assign(class_of_agent=("agent", classes))
     for name, one in chosen.items():
