@@ -1,11 +1,22 @@
 """Answers: functions from a fit to labelled draws."""
 
 from nmda_bayes.estimands.beside import beside_published
+from nmda_bayes.estimands.deviance import deviance_table, residual_deviance
 from nmda_bayes.estimands.effects import study_effects
+from nmda_bayes.estimands.league import league_frame, league_table
+from nmda_bayes.estimands.network_evidence import network_parts
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
 from nmda_bayes.estimands.pooling_report import pooling_report, pooling_words
+from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
+from nmda_bayes.estimands.splits import (
+    inconsistency,
+    node_splits,
+    node_splitting,
+    split,
+    unrelated_means,
+)
 from nmda_bayes.estimands.window import therapeutic_window
 
 __all__ = [
@@ -13,14 +24,25 @@ __all__ = [
     "beside_published",
     "contrasts",
     "design_of",
+    "deviance_table",
     "dose_response",
     "effective_dose",
+    "inconsistency",
+    "league_frame",
+    "league_table",
     "linear_response",
+    "network_parts",
+    "node_splits",
+    "node_splitting",
     "number_needed",
     "pooling_report",
     "pooling_words",
+    "ranks",
+    "residual_deviance",
     "spec_of",
+    "split",
     "study_effects",
     "tested",
     "therapeutic_window",
+    "unrelated_means",
 ]
