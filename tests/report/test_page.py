@@ -18,8 +18,8 @@ from tests.report import browser
 from tests.report.conftest import BENEFIT_RISK, SCRIPT, emax, flat_rows, prior, quick_fit
 
 ORDER = [
-    "verdict", "question", "evidence", "model", "priors", "results", "window", "sensitivity",
-    "predictive", "certainty", "provenance",
+    "verdict", "question", "evidence", "model", "priors", "results", "networks", "window",
+    "sensitivity", "predictive", "certainty", "provenance",
 ]  # fmt: skip
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 DRAWN = {"path", "use", "g", "defs", "clippath", "rect", "image", "pattern", "svg"}
@@ -210,7 +210,7 @@ NO_BASELINE = {k: v for k, v in emax(20, 50, 20).items() if k != "baseline"}
 def test_one_outcome_of_contrasts():
     fit = quick_fit(one_outcome(likelihood="normal_contrast", parameters=NO_BASELINE), CONTRAST)
     outline = Outline(render(fit))
-    assert outline.sections() == [key for key in ORDER if key != "window"]
+    assert outline.sections() == [key for key in ORDER if key not in ("window", "networks")]
     text = "".join(outline.text)
     assert "T1: ketamine 1 v placebo 0" in text
     assert "cancels" in text

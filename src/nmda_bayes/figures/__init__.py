@@ -5,9 +5,12 @@ from nmda_bayes.figures.dose_coverage import plot_dose_coverage
 from nmda_bayes.figures.dose_response import plot_dose_response
 from nmda_bayes.figures.evidence_map import plot_evidence_map
 from nmda_bayes.figures.forest import plot_forest
+from nmda_bayes.figures.league import plot_league
 from nmda_bayes.figures.network import plot_network
+from nmda_bayes.figures.node_splits import plot_node_splits
 from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
+from nmda_bayes.figures.ranks import plot_ranks
 from nmda_bayes.figures.side_by_side import plot_side_by_side
 from nmda_bayes.figures.style import as_png, as_svg
 from nmda_bayes.figures.window import plot_window
@@ -20,9 +23,12 @@ __all__ = [
     "plot_dose_response",
     "plot_evidence_map",
     "plot_forest",
+    "plot_league",
     "plot_network",
+    "plot_node_splits",
     "plot_predictive_check",
     "plot_prior_posterior",
+    "plot_ranks",
     "plot_side_by_side",
     "plot_window",
 ]

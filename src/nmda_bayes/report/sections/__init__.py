@@ -9,6 +9,7 @@ from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.sections.certainty import certainty
 from nmda_bayes.report.sections.evidence import evidence
 from nmda_bayes.report.sections.model import model
+from nmda_bayes.report.sections.networks import networks
 from nmda_bayes.report.sections.predictive import predictive
 from nmda_bayes.report.sections.priors import priors
 from nmda_bayes.report.sections.provenance import provenance
@@ -27,6 +28,7 @@ SECTIONS: tuple[Callable[[View, Gallery], Section | None], ...] = (
     model,
     priors,
     results,
+    networks,
     window,
     sensitivity,
     predictive,
