@@ -30,10 +30,7 @@ from nmda_bayes.intervals import KIND, LEVEL
 from tests import specs
 from tests.conftest import draws, make_fit
 from tests.estimands.conftest import linear_fit as make_linear_fit
-
-VAGUE = specs.parameter("independent", each=specs.normal(0, 10))
-EXACT = {"method": "exact", "seed": 1, "chains": 2, "draws": 1000}
-
+from tests.networks import EXACT, VAGUE, network_spec, triangle
 
 linear_fit = cache(make_linear_fit)  # nothing here changes a fit
 
@@ -42,31 +39,6 @@ linear_fit = cache(make_linear_fit)  # nothing here changes a fit
 def _posterior_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out predictions and densities, which nothing here reads."""
     monkeypatch.setattr("nmda_bayes.inference.fitting._add_predictions", lambda *_: None)
-
-
-def network_spec(curve: str = "constant", **more):
-    """Independent effects of agents, on a scale where 1 is much, without heterogeneity."""
-    name = "effect" if curve == "constant" else "slope"
-    outcome = specs.outcome("normal", curve, "none", {name: VAGUE}, better="lower", unit="points")
-    return specs.spec(outcome, **{"sampling": EXACT, **more})
-
-
-def triangle(gap: float, doses: bool = False) -> pd.DataFrame:
-    """Placebo, a and b, each pair compared in two trials; b v a is off by ``gap`` a unit of dose.
-
-    Effects a unit of dose: a -2, b -3. With ``doses`` the trials of b give 1 and 2.
-    """
-    effect = {"placebo": 0.0, "a": -2.0, "b": -3.0}
-    rows = []
-    for one, other in (("placebo", "a"), ("placebo", "b"), ("a", "b")):
-        for k in (1, 2):
-            study = f"{one}_{other}_{k}"
-            for agent in (one, other):
-                shift = gap if (one, agent) == ("a", "b") else 0.0
-                dose = 0.0 if agent == "placebo" else 2.0 if doses and k == 2 else 1.0
-                unit = dose if doses else float(dose > 0)
-                rows.append((study, agent, dose, k + (effect[agent] + shift) * unit, 0.3))
-    return pd.DataFrame(rows, columns=["study", "agent", "dose", "mean", "se"])
 
 
 # --- League tables -------------------------------------------------------------------------------
@@ -322,6 +294,15 @@ def test_consistency_cannot_be_dropped_everywhere(more, words):
     given = {"effect": VAGUE} | more.pop("parameters", {})
     with pytest.raises(SpecError, match=words):
         specs.spec(specs.outcome("normal", "constant", "none", given, **more))
+
+
+def test_an_agent_set_apart_stays_in_its_class():
+    slope = specs.parameter("class_and_agent")
+    outcome = specs.outcome("normal", "linear", "none", {"slope": slope}, split=("b", "a"))
+    spec = specs.spec(outcome, classes={"a": "old", "b": "new"})
+    labels = build_design(spec, load_evidence(triangle(0.0)))["labels"].to_dataset()
+    classes = labels["class_of_agent"].to_series().to_dict()
+    assert classes == {"a": "old", "b": "new", "b" + DIRECT: "new"}
 
 
 def test_a_split_without_evidence_is_refused():
