@@ -227,6 +227,7 @@ class OutcomeSpec(Frozen):
     time: TimeSpec | None = None
     contrasts: ContrastsSpec | None = None
     responders: RespondersSpec | None = None
+    # Consistency dropped, for every comparison or for the one of two agents (design/splitting.py).
     effects: Literal["consistent", "unrelated"] = "consistent"
     split: tuple[str, str] | None = None
     why: str = ""
