@@ -6,7 +6,7 @@ drawn. Every row says that it is synthetic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from nmda_bayes.design import (
     AS_ARM,
     AS_CONTRAST,
     AS_RESPONDERS,
+    LEVEL,
     OUTCOMES,
     Form,
     build_design,
     forms_of,
+    levels_of,
 )
 from nmda_bayes.design.study_columns import coefficient, study_columns
 from nmda_bayes.dims import SAMPLE, STRATUM
@@ -66,6 +68,8 @@ def simulate(
             if form.report == AS_ARM and LIKELIHOODS[part.likelihood].also:
                 flat = _with_sds(flat, form, drawn["prior_predictive"].to_dataset())
             frames.append(flat.assign(**_of_studies(part, form)))
+            if form.report == AS_RESPONDERS:
+                frames += _harder(frames[-1], form, drawn["prior_predictive"].to_dataset())
     truth = drawn["prior"].to_dataset().isel(dict.fromkeys(SAMPLE, 0), drop=True)
     truth = truth.drop_vars([n for n in truth.data_vars if str(n).endswith(OFFSET)])
     return pd.concat(frames, ignore_index=True), truth, _reading_back(spec)
@@ -79,6 +83,15 @@ def _with_sds(rows: pd.DataFrame, form: Form, drawn: xr.Dataset) -> pd.DataFrame
         variance = drawn[name].isel(dict.fromkeys(SAMPLE, 0))
         sd[variance[variance.dims[0]].to_numpy()] = np.sqrt(variance.to_numpy())
     return rows.assign(sd=sd.to_numpy())
+
+
+def _harder(rows: pd.DataFrame, form: Form, drawn: xr.Dataset) -> Iterator[pd.DataFrame]:
+    """Rows of the harder cut-offs of the same arms."""
+    for level in range(2, levels_of(form.design) + 1):
+        events = drawn[LEVEL.format(form.variable, level)].isel(dict.fromkeys(SAMPLE, 0))
+        counts = events.to_series().reindex(form.design["arm"].to_numpy()).to_numpy()
+        measure = form.design[LEVEL.format("measure", level)].to_numpy()
+        yield rows.assign(events=counts, outcome=measure)[~np.isnan(counts)]
 
 
 def truth_table(truth: xr.Dataset) -> pd.DataFrame:

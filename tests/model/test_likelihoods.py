@@ -15,6 +15,7 @@ from nmda_bayes.design import BORROWED, build_design
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model
+from nmda_bayes.simulate import simulate
 from tests import specs
 from tests.model.test_graph import STUDY, T, density, inverse_logit
 
@@ -195,3 +196,92 @@ class TestNormalWithSd:
         model = build_model(specs.spec(outcome), load_evidence(specs.sd_table()))
         assert model.named_vars_to_dims["sd"] == ("study",)
         assert model.named_vars_to_dims["log_sd"] == ("study",)
+
+
+#: D counts responders at 30 % and 50 %; E at 50 % alone; F's counts cannot be nested.
+CUTOFFS = specs.rows("""
+    study agent    dose events n  outcome
+    D     placebo  0    9      30 third
+    D     ketamine 1    17     31 third
+    D     placebo  0    4      30 half
+    D     ketamine 1    11     31 half
+    E     placebo  0    3      25 half
+    E     ketamine 2    9      26 half
+    F     placebo  0    2      20 third
+    F     ketamine 1    5      20 third
+    F     placebo  0    3      20 half
+    F     ketamine 1    4      20 half
+""")
+
+
+def responders(**more: Any) -> Any:
+    parameters = {
+        "responder_sd": specs.parameter(location=specs.prior("LogNormal", mu=3, sigma=0.3)),
+        "starting_level": specs.parameter("independent", each=specs.normal(60, 15)),
+    }
+    measures = {"half": "50 %", "third": "30 %"}
+    outcome = specs.outcome(
+        "normal", "linear", "none", parameters, better="lower", responders={"measures": measures}
+    )
+    return specs.spec(outcome, **more)
+
+
+class TestCutoffs:
+    table = CUTOFFS.astype({"dose": float})
+
+    def test_an_arm_enters_once_with_all_of_its_cutoffs(self):
+        design = build_design(responders(), load_evidence(self.table))
+        pain = design["outcomes/pain"].to_dataset()
+        assert pain.sizes["arm"] == 6
+        d, e = pain.sel(arm="D: ketamine 1"), pain.sel(arm="E: ketamine 2")
+        assert (float(d["events"]), float(d["cutoff_share"])) == (17, 0.3)
+        assert (float(d["events_2"]), float(d["cutoff_share_2"])) == (11, 0.5)
+        assert (float(e["events"]), float(e["cutoff_share"])) == (9, 0.5)
+        assert np.isnan(e["events_2"])
+
+    def test_counts_that_cannot_be_of_the_same_people_are_not_joined(self):
+        design = build_design(responders(), load_evidence(self.table))
+        gone = design["left_out"].to_dataset().to_dataframe()
+        # Three of F's placebo arm gained half and two a third: the preferred count enters alone.
+        assert gone[["arm", "measure"]].to_numpy().tolist() == [["F: placebo", "third"]]
+        assert gone["reason"].iloc[0].startswith("more responders than at an easier cut-off")
+
+    def test_the_density_is_that_of_the_three_categories(self):
+        table = self.table[self.table["study"] != "F"]
+        model = build_model(responders(), load_evidence(table))
+        assert model.named_vars_to_dims["reported_responders"] == ("arm",)
+        assert model.named_vars_to_dims["reported_responders_2"] == ("responder_arm_2",)
+        slope, sd, start = -6.0, 22.0, np.array([58.0, 63.0])
+        baseline = np.array([52.0, 55.0])
+        point = {
+            "slope": np.array(slope),
+            "baseline": baseline,
+            "responder_sd_log__": np.array(np.log(sd)),
+            "starting_level": start,
+        }
+        mean = np.array([baseline[0], baseline[0] + slope])
+        third, half = (stats.norm.cdf((c * start[0] - mean) / sd) for c in (0.7, 0.5))
+        expected = (
+            stats.norm(0, 1).logpdf(slope)
+            + stats.norm(0, 10).logpdf(baseline).sum()
+            + stats.lognorm(0.3, scale=np.exp(3)).logpdf(sd)
+            + stats.norm(60, 15).logpdf(start).sum()
+        )
+        for i, (n, easy, hard) in enumerate([(30, 9, 4), (31, 17, 11)]):
+            shares = [1 - third[i], third[i] - half[i], half[i]]
+            expected += stats.multinomial(n, shares).logpmf([n - easy, easy - hard, hard])
+        mean = np.array([baseline[1], baseline[1] + 2 * slope])
+        shares = stats.norm.cdf((0.5 * start[1] - mean) / sd)
+        expected += stats.binom([25, 26], shares).logpmf([3, 9]).sum()
+        assert_allclose(density(model, point), expected, rtol=1e-9)
+
+    def test_what_is_simulated_is_nested_and_reads_back(self):
+        table = self.table[self.table["study"] != "F"]
+        rows, _, spec = simulate(responders(), load_evidence(table), seed=2)
+        wide = rows.pivot_table("events", ["study", "arm"], "outcome")
+        assert (wide["half"] <= wide["third"]).loc["D"].all()
+        assert wide.loc["E", "third"].isna().all()
+        pain = build_design(spec, load_evidence(rows))["outcomes/pain"].to_dataset()
+        both = np.isfinite(pain["events_2"].to_numpy())
+        assert set(pain["study"].to_numpy()[both]) == {"D"}
+        assert set(pain["study"].to_numpy()[~both]) == {"E"}

@@ -170,7 +170,7 @@ class TestSpec:
         told = self.faults(outcome)
         assert 'likelihood = "normal"' in told["outcomes.pain.responders"]
         assert "better" in told["outcomes.pain.better"]
-        assert "responder_sd" in told["outcomes.pain.parameters.responder_sd"]
+        assert "positive" in told["outcomes.pain.parameters.responder_sd.priors.location"]
 
     def test_a_cutoff_is_a_share_or_points(self):
         outcome = specs.outcome(

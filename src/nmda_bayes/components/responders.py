@@ -12,6 +12,10 @@ cut-off. Where higher scores are better both signs turn. In a trial that reports
 with a baseline of its own, the cut-off cancels from the comparison of its arms:
 eta − eta' = responder_sd · (probit(share') − probit(share)); a wrong starting level then costs
 nothing. (Anzures-Cabrera, Sarpatwari and Higgins 2011; Suissa 1991.)
+
+An arm that counts responders at 30 % and at 50 % counts some people twice. The counts are nested:
+those at the harder cut-off are a Binomial among those at the easier one, with the ratio of the two
+shares; together that is the multinomial of the categories between the cut-offs.
 """
 
 from __future__ import annotations
@@ -20,11 +24,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import xarray as xr
+import numpy as np
 
 RESPONDER_SD, STARTING_LEVEL = "responder_sd", "starting_level"
 TEXT = "responders ~ Binomial(n, Phi(±(cut-off − eta)/responder_sd))"
+#: Of an arm that counts them at several cut-offs: the people are the same, and so is Phi.
+HARDER = "harder ~ Binomial(responders, Phi(harder cut-off)/Phi(cut-off))"
 
+_ROOT_2 = np.sqrt(np.float64(2))
 _CUTOFF = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%|points)\s*")
 
 
@@ -92,19 +99,23 @@ def probit(eta: Any, starting_level: Any, sd: Any, *, share: Any, points: Any, l
     return sign * (eta - cutoff) / sd
 
 
-def observe_responders(name: str, probit_share: Any, reported: xr.Dataset, dim: str) -> Any:
-    """Count responders.
+def observe_responders(name: str, z: Any, easier: Any, *, n: Any, events: Any, dim: str) -> Any:
+    """Count responders of all people, or of those who passed an easier cut-off.
 
     Parameters
     ----------
     name
         The observed variable's name.
-    probit_share
-        As `probit` gives it.
-    reported
-        ``events`` and ``n`` of the arms that count responders.
+    z
+        As `probit` gives it, a tensor.
+    easier
+        The same at the easier cut-off of these arms; None where all people are counted.
+    n
+        How many people are counted: a number, or the observed variable of the easier cut-off.
+    events
+        How many responded.
     dim
-        Their dim.
+        The dim of the arms.
 
     Returns
     -------
@@ -115,13 +126,27 @@ def observe_responders(name: str, probit_share: Any, reported: xr.Dataset, dim: 
 
     # Phi by way of its own logarithms: at a probit of -9 the plain share is 0 in doubles, and one
     # responder there would have a log density of -inf.
-    return pm.Binomial(
-        name,
-        n=reported["n"].values.astype(int),
-        logit_p=log_odds_of(probit_share.transpose(dim).values),
-        observed=reported["events"].values.astype(int),
-        dims=(dim,),
-    )
+    log_odds = log_odds_of(z) if easier is None else log_odds_among(z, easier)
+    return pm.Binomial(name, n=n, logit_p=log_odds, observed=events, dims=(dim,))
+
+
+def log_odds_among(z: Any, easier: Any) -> Any:
+    """Give the log odds of passing a cut-off among those who passed an easier one.
+
+    Parameters
+    ----------
+    z, easier
+        Probits of the shares that pass either; tensors.
+
+    Returns
+    -------
+    Any
+        The log odds of Phi(z) / Phi(easier), a tensor.
+    """
+    import pytensor.tensor as pt
+
+    log_share = _log_phi(z) - _log_phi(easier)
+    return log_share - pt.log1mexp(log_share)
 
 
 def log_odds_of(z: Any) -> Any:
@@ -137,6 +162,14 @@ def log_odds_of(z: Any) -> Any:
     Any
         A tensor.
     """
-    from pymc.distributions.dist_math import normal_lcdf
+    return _log_phi(z) - _log_phi(-z)
 
-    return normal_lcdf(0.0, 1.0, z) - normal_lcdf(0.0, 1.0, -z)
+
+def _log_phi(z: Any) -> Any:
+    """Give log Phi(z). PyMC's own has √2 in single precision, and eight digits."""
+    import pytensor.tensor as pt
+
+    # Each branch is kept where it is finite: the other's infinity would turn gradients into NaN.
+    low, high = pt.minimum(z, np.float64(-1)), pt.maximum(z, np.float64(-1))
+    tail = pt.log(pt.erfcx(-low / _ROOT_2) / 2) - low**2 / 2
+    return pt.switch(z < -1, tail, pt.log1p(-pt.erfc(high / _ROOT_2) / 2))

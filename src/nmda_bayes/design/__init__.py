@@ -2,6 +2,7 @@
 
 from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_design
 from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED
+from nmda_bayes.design.cutoffs import LEVEL, levels_of
 from nmda_bayes.design.forms import Form, forms_of
 from nmda_bayes.design.study_columns import coefficient, covariates_of
 
@@ -13,10 +14,12 @@ __all__ = [
     "BORROWED",
     "Form",
     "LABELS",
+    "LEVEL",
     "LEFT_OUT",
     "OUTCOMES",
     "build_design",
     "coefficient",
     "covariates_of",
     "forms_of",
+    "levels_of",
 ]

@@ -14,6 +14,7 @@ import pandas as pd
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.responders import Cutoff, cutoff_of
+from nmda_bayes.design.cutoffs import join_cutoffs
 from nmda_bayes.design.sieve import (
     Sieve,
     exposure_of,
@@ -152,7 +153,10 @@ def _choose_responders(name: str, spec: AnalysisSpec, selected: Tables, taken: s
         is_change_score=0.0,
     )
     columns = ("events", "n", "cutoff_share", "cutoff_points")
-    return _arms_of(sieve, spec, selected, AS_RESPONDERS, columns)
+    complete = sieve.rows
+    chosen = _arms_of(sieve, spec, selected, AS_RESPONDERS, columns)
+    arms, left_out = join_cutoffs(chosen.arms, complete, chosen.left_out)
+    return Chosen(arms, None, left_out)
 
 
 def _arms_of(

@@ -94,9 +94,10 @@ def sieve_of(
         With ``measure``, ``condition`` and ``preference``, the rank of the measure.
     """
     mine = rows["outcome"].isin([*measures, ""])
-    rows = rows[mine].assign(measure=rows["outcome"], condition=rows["condition_group"])
+    rows = rows[mine]  # first: a frame without a row takes the length of what it is assigned
+    rows = rows.assign(measure=rows["outcome"], condition=rows["condition_group"])
     rank = {measure: place for place, measure in enumerate(measures)}
-    sieve = Sieve(name, rows.assign(preference=rows["measure"].map(rank).fillna(0)))
+    sieve = Sieve(name, rows.assign(preference=rows["measure"].map(rank).astype(float).fillna(0)))
     unusable = sieve.rows["unusable"]
     sieve.keep(unusable.isin(["", NO_DISPERSION] if borrows else [""]), unusable)
     return sieve

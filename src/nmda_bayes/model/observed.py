@@ -21,7 +21,7 @@ from nmda_bayes.components.responders import (
     observe_responders,
     probit,
 )
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, LEVEL, levels_of
 from nmda_bayes.dims import ARM, CONTRAST, STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET
@@ -115,14 +115,47 @@ def _responders(outcome: Outcome, eta: Any, of_arm: dict[str, Any]) -> None:
     where, dim = _rows(outcome, AS_RESPONDERS, "responder_arm")
     reported = outcome.reported.isel({ARM: where})
     start, sd = (_at(of_arm[n], outcome, where, dim) for n in (STARTING_LEVEL, RESPONDER_SD))
-    cutoff = {
-        column: pmd.as_xtensor(reported[f"cutoff_{column}"].to_numpy().astype(float), dims=(dim,))
-        for column in ("share", "points")
+    eta, lower = _at(eta, outcome, where, dim), outcome.spec.better == "lower"
+    before, easier = np.array([], dtype=int), None
+    z_before = eta
+    events: Any = reported["n"].to_numpy().astype(int)
+    for level in range(1, levels_of(reported) + 1):
+        count = "events" if level == 1 else LEVEL.format("events", level)
+        here = np.flatnonzero(~np.isnan(reported[count].to_numpy().astype(float)))
+        rows = dim
+        if level > 1:
+            # Those who passed the harder cut-off are some of those who passed the easier one.
+            rows = outcome.name(LEVEL.format("responder_arm", level))
+            pm.modelcontext(None).add_coords({rows: list(reported[ARM].to_numpy()[here])})
+            easier = _of_rows(z_before, dim, here, rows)
+            events = events[np.searchsorted(before, here)]
+        z_before = probit(eta, start, sd, **_cutoff(reported, level, dim), lower=lower)
+        z = _of_rows(z_before, dim, here, rows)
+        name = "reported_responders"
+        events = observe_responders(
+            outcome.name(name if level == 1 else LEVEL.format(name, level)),
+            z.transpose(rows).values,
+            None if easier is None else easier.transpose(rows).values,
+            n=events,
+            events=reported[count].to_numpy()[here].astype(int),
+            dim=rows,
+        )
+        before = here
+
+
+def _of_rows(value: Any, dim: str, here: np.ndarray, rows: str) -> Any:
+    """Take some rows of a value, under a dim of their own."""
+    return value if rows == dim else value.isel({dim: pmd.as_xtensor(here, dims=(rows,))})
+
+
+def _cutoff(reported: Any, level: int, dim: str) -> dict[str, Any]:
+    """Give the cut-offs of one level; 0 for the arms without it, which nothing then reads."""
+    names = {c: f"cutoff_{c}" if level == 1 else LEVEL.format(f"cutoff_{c}", level)
+             for c in ("share", "points")}  # fmt: skip
+    return {
+        column: pmd.as_xtensor(np.nan_to_num(reported[name].to_numpy().astype(float)), dims=(dim,))
+        for column, name in names.items()
     }
-    z = probit(
-        _at(eta, outcome, where, dim), start, sd, **cutoff, lower=outcome.spec.better == "lower"
-    )
-    observe_responders(outcome.name("reported_responders"), z, reported, dim)
 
 
 def _contrasts(outcome: Outcome, eta: Any) -> None:

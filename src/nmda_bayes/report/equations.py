@@ -19,9 +19,17 @@ from nmda_bayes.components.designs import WITHIN_PERSON
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
 from nmda_bayes.components.pooling import POOLINGS, Pooling
-from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
+from nmda_bayes.components.responders import HARDER, RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.components.responders import TEXT as RESPONDERS
-from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, BORROWED, Form, coefficient, forms_of
+from nmda_bayes.design import (
+    AS_CONTRAST,
+    AS_RESPONDERS,
+    BORROWED,
+    Form,
+    coefficient,
+    forms_of,
+    levels_of,
+)
 from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
 from nmda_bayes.estimands import design_of, spec_of
 from nmda_bayes.estimands.reading import variable
@@ -194,6 +202,8 @@ def _sampling_lines(
         yield _line("S = known sampling covariance", note=SHARED_ARM)
     elif form.report == AS_RESPONDERS:
         yield _line(RESPONDERS, note=f"{arms} of trials that count responders alone")
+        if levels_of(form.design) > 1:
+            yield _line(HARDER, note="of the arms that print several cut-offs")
     else:
         of_arm = rf"(?<!\w)({'|'.join(likelihood.symbols)})(?!\w)"
         for statement in likelihood.text.split("; "):

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED, Form
+from nmda_bayes.design import (
+    AS_ARM,
+    AS_CONTRAST,
+    AS_RESPONDERS,
+    BORROWED,
+    LEVEL,
+    Form,
+    levels_of,
+)
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.evidence.tree import SE_FROM_SD, SE_PRINTED
 from nmda_bayes.figures import plot_evidence_map, plot_network
@@ -186,6 +194,13 @@ def _arms(view: View, form: Form) -> pd.DataFrame:
         pairs = zip(design["events"].to_numpy(), design[form.at_risk].to_numpy(), strict=True)
         words = "{:.0f} of {:.0f}" if form.at_risk == "n" else "{:.0f} in {:g}"
         frame["reported"] = [words.format(*pair) for pair in pairs]
+        for level in range(2, levels_of(design) + 1):
+            harder = design[LEVEL.format("events", level)].to_numpy().astype(float)
+            measures = design[LEVEL.format("measure", level)].to_numpy()
+            frame["reported"] += [
+                "" if np.isnan(k) else f"; {k:.0f}: {view.term(OUTCOME, str(m))}"
+                for k, m in zip(harder, measures, strict=True)
+            ]
     else:
         pairs = zip(design["mean"].to_numpy(), design["se"].to_numpy(), strict=True)
         frame["reported"] = [
