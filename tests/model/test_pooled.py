@@ -292,7 +292,17 @@ class TestCovariates:
             + PRIOR_OF_BASELINE + seen(eta)
         )  # fmt: skip
         assert_allclose(density(model, point), expected, rtol=1e-9)
-        assert any("regressed on year" in reason for reason in reasons_against(spec, design))
+        assert reasons_against(spec, design) == []
+
+    def test_what_the_curve_is_not_linear_in_is_not_integrated(self):
+        parameters = {"log_ed50": on(year=YEAR)}
+        spec = specs.spec(specs.outcome("normal", "emax", "none", parameters))
+        design = build_design(spec, load_evidence(YEARS))
+        assert any("is regressed on year" in reason for reason in reasons_against(spec, design))
+        laplace = YEAR | {"prior": specs.prior("Laplace", mu=0, b=1)}
+        spec = linear(on(year=laplace))
+        design = build_design(spec, load_evidence(YEARS))
+        assert any("slope_per_year is Laplace" in r for r in reasons_against(spec, design))
 
     def test_a_word_of_a_column_is_one_and_the_others_nothing(self):
         spec = linear(on(poor={"prior": specs.normal(), "column": "quality", "level": "high"}))

@@ -1,12 +1,12 @@
 """Answers: functions from a fit to labelled draws."""
 
 from nmda_bayes.estimands.beside import beside_published
+from nmda_bayes.estimands.borrowing import pooling_report, pooling_words
 from nmda_bayes.estimands.deviance import deviance_table, residual_deviance
 from nmda_bayes.estimands.effects import study_effects
 from nmda_bayes.estimands.league import league_frame, league_table
 from nmda_bayes.estimands.network_evidence import network_parts
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
-from nmda_bayes.estimands.pooling_report import pooling_report, pooling_words
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response

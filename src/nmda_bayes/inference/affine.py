@@ -19,7 +19,7 @@ import xarray as xr
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.design import AS_CONTRAST
+from nmda_bayes.design import AS_CONTRAST, covariates_of
 from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, STUDY
 from nmda_bayes.model import OFFSET, Outcome, Sites, parameters_of
 from nmda_bayes.spec.rules import BASELINE, natural
@@ -316,6 +316,12 @@ def _eta(
         name: value.isel({d: i for d, i in at.items() if d in value.dims})
         for name, value in theta.items()
     }
+    for column, (parameter, _, covariate) in covariates_of(outcome.spec).items():
+        kwargs = covariate.prior.kwargs
+        latents.enter(outcome.name(column), (), kwargs["mu"], kwargs["sigma"])
+        x = (outcome.reported[column].to_numpy().astype(float) - covariate.origin) / covariate.step
+        slope = latents.form(outcome.name(column), width)
+        of_arm[parameter] = of_arm[parameter] + slope * xr.DataArray(x, dims=outcome.arm)
     exposure = xr.DataArray(outcome.reported["exposure"].to_numpy().astype(float), dims=outcome.arm)
     eta = outcome.spec.shape.response(exposure, of_arm, np)
     if BASELINE in of_arm:

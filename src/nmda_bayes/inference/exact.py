@@ -24,7 +24,7 @@ import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.pooling import POOLINGS, SPREADS
-from nmda_bayes.design import AS_RESPONDERS
+from nmda_bayes.design import AS_RESPONDERS, covariates_of
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
 from nmda_bayes.inference.affine import LATENT, POINT, Linear, affine_parameter, linear
 from nmda_bayes.inference.quantiles import mixture_quantile
@@ -32,6 +32,7 @@ from nmda_bayes.inference.regression import solve
 from nmda_bayes.inference.scales import Scale, ScaleGrid, scale_grid
 from nmda_bayes.model import CHEAP, Outcome, Sites, outcomes_of, parameters_of
 from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec.parts import PriorSpec
 from nmda_bayes.spec.rules import HETEROGENEITY_SD, natural
 
 #: More scales than these are summed too slowly: 60 points each, and a regression at every one.
@@ -97,8 +98,9 @@ def _uneven(outcome: Outcome) -> Iterator[str]:
     for name, parameter in outcome.spec.parameters.items():
         if POOLINGS[parameter.pooling].heavy:
             yield f"'{name}' has the tails of a t distribution between agents"
-        if parameter.covariates:
-            yield f"'{name}' is regressed on {', '.join(parameter.covariates)}"
+        if parameter.covariates and name in _bent_parameters(outcome):
+            on = ", ".join(parameter.covariates)
+            yield f"'{name}', which the curve is not linear in, is regressed on {on}"
         if parameter.by:
             yield f"'{name}' differs by {parameter.by}"
 
@@ -165,8 +167,15 @@ def _not_normal(outcome: Outcome) -> Iterator[tuple[str, str]]:
             in_graph = sites.slot_name(slot)
             if in_graph in scales:
                 continue
-            if prior.dist != "Normal" or set(prior.kwargs) != {"mu", "sigma"}:
+            if not _is_normal(prior):
                 yield in_graph, prior.dist
+    for column, (_, _, covariate) in covariates_of(outcome.spec).items():
+        if not _is_normal(covariate.prior):
+            yield outcome.name(column), covariate.prior.dist
+
+
+def _is_normal(prior: PriorSpec) -> bool:
+    return prior.dist == "Normal" and set(prior.kwargs) == {"mu", "sigma"}
 
 
 def integrate(spec: AnalysisSpec, design: xr.DataTree, model: pm.Model) -> xr.DataTree:
@@ -273,6 +282,9 @@ def statistics(outcome: Outcome, grid: ScaleGrid) -> dict[str, xr.DataArray]:
     regression = linear(outcome, grid.values)
     solved = solve(regression)
     spread = np.linalg.inv(solved.root)  # Q⁻¹ = L'⁻¹ L⁻¹
+    for column in covariates_of(outcome.spec):
+        form = regression.latents.form(outcome.name(column), regression.latents.size + 1)
+        found[outcome.name(column)] = _mixture(form, solved.mean, spread, grid.weight.ravel())
     for name in parameters_of(outcome):
         if outcome.name(name) in found:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.estimands.pooling_report import CELL, FROM, REPORTED, lender_of, pooling_report
+from nmda_bayes.estimands.borrowing import CELL, FROM, REPORTED, lender_of, pooling_report
 from nmda_bayes.report.blocks import Fold, Heading, Table, as_table, folded
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import MINUS, count, effect
@@ -64,7 +64,8 @@ def _table(view: View, outcome: str) -> Table | Fold | None:
         " by which its own trials, or those of all other cells, would move. The rest holds to"
         f" {report.attrs['rest']}. The answer is as precise as so many trials like the cell's own"
         " would make it (ratio of variances): fewer than it has where an uncertain heterogeneity or"
-        " curve costs more than is borrowed."
+        " curve costs more than is borrowed. Monte Carlo errors of the weights: at most"
+        f" {float(report['rest_error'].max()):.2g}."
     )
     return folded(as_table(frame, caption, COLUMNS), f"What {count(len(frame), 'cell')} borrowed")
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from nmda_bayes.errors import SpecError
-from nmda_bayes.estimands.pooling_report import pooling_report, pooling_words
+from nmda_bayes.estimands.borrowing import pooling_report, pooling_words
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model
 from tests import specs
@@ -104,6 +104,8 @@ def test_weights_are_the_derivatives_of_the_posterior_mean(report):
     moved = np.array([np.sum(1 / SE[k == OF]) for k in range(3)])
     error = 4 * np.sqrt(2 * np.diag(covariance)[:, None] * moved**2 / N)
     assert (abs(report["weight"].to_numpy() - expected) < error).all()
+    assert (abs(report["weight"] - expected) < 4 * report["weight_error"]).all()
+    assert (report["weight_error"] < error / 4).all()
     assert_allclose(report["rest"], 1 - report["weight"].sum("from_cell"))
     # Exactly shared about an almost free location: nearly all weight lies on trials.
     assert (abs(report["rest"]) < 0.1).all()

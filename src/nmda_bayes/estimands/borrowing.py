@@ -52,7 +52,8 @@ def pooling_report(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         Dim cell (coordinates agent, condition): ``studies``, ``own`` and ``own_sd`` (the cell's
         trials alone; ``own`` is NaN where a trial prints no estimate), ``pooled`` and
         ``pooled_sd``, ``pooling``, ``effective_studies``, ``borrowed_studies``, ``weight`` (also
-        dim from_cell) and ``rest``. Effects are on the linear predictor's scale.
+        dim from_cell) and ``rest``, these two with the Monte Carlo errors of independent draws,
+        ``weight_error`` and ``rest_error``. Effects are on the linear predictor's scale.
 
     Raises
     ------
@@ -100,8 +101,9 @@ def pooling_report(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         weights, precision = _weighed((errors + spread)[np.ix_(mine, mine)])
         mean = weights @ (sides[mine] @ curve)
         # d log p / dy is eta / variance where a comparison's active arm is moved.
-        moved = slopes @ (mean - mean.mean()) / len(mean)
-        weight = np.array([moved[labels == c].sum() for c in cells])
+        by_cell = np.array([slopes[labels == c].sum(axis=0) for c in cells])
+        weight, error = _covariances(mean, by_cell)
+        _, rest_error = _covariances(mean, by_cell.sum(axis=0, keepdims=True))
         studies = len(set(design["study"].to_numpy()[here[mine]]))
         rows.append(
             {
@@ -116,7 +118,9 @@ def pooling_report(fit: xr.DataTree, outcome: str) -> xr.Dataset:
                 "effective_studies": studies / (mean.var() * precision),
                 "borrowed_studies": studies / (mean.var() * precision) - studies,
                 "rest": 1 - weight.sum(),
+                "rest_error": rest_error[0],
                 "weight": weight,
+                "weight_error": error,
             }
         )
     return _as_dataset(cells, rows).assign_attrs(rest=_rest(design))
@@ -236,6 +240,13 @@ def _rest(design: xr.Dataset) -> str:
     return f"{', '.join(held[:-1])} and {held[-1]}"
 
 
+def _covariances(mean: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances over draws, and the Monte Carlo error of each were the draws independent."""
+    centred = others - others.mean(axis=1, keepdims=True)
+    products = (mean - mean.mean()) * centred
+    return products.mean(axis=1), products.std(axis=1) / np.sqrt(len(mean))
+
+
 def _weighed(covariance: np.ndarray) -> tuple[np.ndarray, float]:
     """Weights of generalised least squares for one mean, and its precision."""
     solved = np.linalg.solve(covariance, np.ones(len(covariance)))
@@ -246,9 +257,11 @@ def _as_dataset(cells: list[str], rows: list[dict[str, object]]) -> xr.Dataset:
     labels = np.array(cells, dtype=object)
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     agent, condition = (columns.pop(name).astype(object) for name in ("agent", "condition"))
-    weight = columns.pop("weight")
-    found = {name: (CELL, values) for name, values in columns.items()}
+    found = {
+        name: ((CELL, FROM)[: values.ndim], values.astype(float))
+        for name, values in columns.items()
+    }
     return xr.Dataset(
-        {**found, "weight": ((CELL, FROM), weight)},
+        {**found, "studies": (CELL, columns["studies"])},
         coords={CELL: labels, FROM: labels, "agent": (CELL, agent), "condition": (CELL, condition)},
     )
