@@ -10,10 +10,12 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.design import BORROWED, build_design
-from nmda_bayes.errors import EvidenceError
+from nmda_bayes.errors import EvidenceError, SpecError
 from nmda_bayes.evidence import load_evidence
+from nmda_bayes.inference.exact import reasons_against
 from nmda_bayes.model import build_model
 from nmda_bayes.simulate import simulate
 from tests import specs
@@ -285,3 +287,57 @@ class TestCutoffs:
         both = np.isfinite(pain["events_2"].to_numpy())
         assert set(pain["study"].to_numpy()[both]) == {"D"}
         assert set(pain["study"].to_numpy()[~both]) == {"E"}
+
+
+class TestSpec:
+    def faults(self, outcome: dict[str, Any]) -> dict[str, str]:
+        with pytest.raises(SpecError) as told:
+            specs.spec(outcome)
+        return {fault.column: str(fault) for fault in told.value.faults}
+
+    def test_a_parameter_of_a_likelihood_has_no_default(self):
+        outcome = specs.outcome("student_t", "linear", "none")
+        del outcome["parameters"]["nu"]
+        assert "no prior" in self.faults(outcome)["outcomes.pain.parameters.nu"]
+
+    @pytest.mark.parametrize(
+        ("likelihood", "options", "said"),
+        [
+            ("normal", {"nu": 4.0}, "no parameter 'nu'"),
+            ("student_t", {"nu": -1.0}, "must be positive"),
+            ("beta_binomial", {"overdispersion": 1.5}, "no share"),
+        ],
+    )
+    def test_a_number_that_cannot_be_is_told(self, likelihood, options, said):
+        told = self.faults(specs.outcome(likelihood, "linear", likelihood_options=options))
+        (key,) = options
+        assert said in told[f"outcomes.pain.likelihood_options.{key}"]
+
+    def test_a_share_needs_a_prior_of_shares(self):
+        wide = {"overdispersion": specs.parameter(location=specs.half_normal())}
+        told = self.faults(specs.outcome("beta_binomial", "linear", parameters=wide))
+        key = "outcomes.pain.parameters.overdispersion.priors.location"
+        assert "between 0 and 1" in told[key]
+
+    def test_the_benefit_of_a_window_is_no_ratio(self):
+        benefit = specs.outcome("poisson", "linear", better="lower")
+        with pytest.raises(SpecError, match="not a rate ratio"):
+            specs.spec(benefit, specs.outcome("binomial", "linear"), window=specs.WINDOW)
+
+    @pytest.mark.parametrize("name", sorted(set(LIKELIHOODS) - {"normal", "normal_contrast"}))
+    def test_what_is_not_normal_is_not_integrated(self, name):
+        tables = {
+            "n": specs.binary_table(name="pain"),
+            "person_time": specs.rate_table(),
+            "se": specs.normal_table(),
+        }
+        table = tables.get(LIKELIHOODS[name].columns[1], specs.follow_up_table())
+        table = specs.sd_table() if LIKELIHOODS[name].also else table
+        table = specs.follow_up_table() if "follow_up" in LIKELIHOODS[name].columns else table
+        spec = specs.spec(specs.outcome(name, "linear"))
+        reasons = reasons_against(spec, build_design(spec, load_evidence(table)))
+        assert any(f"'{name}' is not normal" in reason for reason in reasons)
+
+    def test_no_name_is_of_a_likelihood_and_of_a_curve(self):
+        own = {name for part in LIKELIHOODS.values() for name in part.parameters}
+        assert not own & {name for curve in CURVES.values() for name in curve.parameters}

@@ -46,8 +46,8 @@ def need_rules(rows: Rows, made: pd.DataFrame, sound: pd.Series) -> Iterator[Rul
     level, lost = frame["mean"].notna(), made["se"].isna()
     message = "a mean without its se, its sd and n, or its interval"
     borrows = frame["no_sd"] & frame["n"].notna()
-    fill = 'Fill it in, delete the row, or write n, and "not reported" as sd.'
-    yield "se", continuous & level & lost & ~borrows, message, fill
+    unsaid = 'Fill it in, delete the row, or write n, and "not reported" as sd.'
+    yield "se", continuous & level & lost & ~borrows, message, unsaid
     change = continuous & ~level & (frame["change_mean"].notna() | frame["post_mean"].notna())
     yield (
         "change_sd",
@@ -60,8 +60,8 @@ def need_rules(rows: Rows, made: pd.DataFrame, sound: pd.Series) -> Iterator[Rul
     message = "a median without what a mean can be worked out of"
     yield "median", middle, message, "Fill in q1 and q3, or min and max, and n."
     yield "estimate", contrast & frame["estimate"].isna(), "nothing stands here", fill
-    unsaid = contrast & frame["estimate"].notna() & lost
-    yield from _unspread(rows, unsaid)
+    unspread = contrast & frame["estimate"].notna() & lost
+    yield from _unspread(rows, unspread)
     yield "se", sound & (made["clash"] != ""), lambda i: str(made["clash"].iloc[i]), _CLASH
 
 
