@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from nmda_bayes.intervals import interval
     from nmda_bayes.model import build_model
     from nmda_bayes.published_priors import prior_library
-    )
     from nmda_bayes.regimens import Regimen, parse_regimen
     from nmda_bayes.report import write_report
     from nmda_bayes.simulate import simulate
@@ -94,6 +93,8 @@ _HOMES = {
         "node_splits",
         "node_splitting",
         "number_needed",
+        "pooling_report",
+        "pooling_words",
         "ranks",
         "residual_deviance",
         "split",
@@ -101,8 +102,6 @@ _HOMES = {
         "therapeutic_window",
         "unrelated_means",
     ),
-        "pooling_report",
-        "pooling_words",
     "evidence": (
         "certainty",
         "dose_coverage",
@@ -185,6 +184,8 @@ __all__ = [
     "plot_ranks",
     "plot_side_by_side",
     "plot_window",
+    "pooling_report",
+    "pooling_words",
     "prior_library",
     "ranks",
     "read_fit",
@@ -205,8 +206,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'nmda_bayes' has no attribute '{name}'")
-    "pooling_report",
-    "pooling_words",
     return getattr(importlib.import_module(f"nmda_bayes.{_HOME_OF[name]}"), name)
 
 
