@@ -69,7 +69,7 @@ def effects_at(
             AGENT: [reference, *doses],
             "dose": (AGENT, [0.0, *doses.values()]),
             "extrapolated": (AGENT, [False, *beyond]),
-            "label": (AGENT, [reference.replace("_", " "), *(labels[a] for a in doses)]),
+            "label": (AGENT, [_printed(fit, reference), *(labels[a] for a in doses)]),
         }
     )
     found.attrs = {
@@ -78,6 +78,19 @@ def effects_at(
         "exposure_axis": exposure_axis(spec_of(fit)) if needs else "",
     }
     return found.transpose(AGENT, *SAMPLE).rename("effect")
+
+
+def _printed(fit: xr.DataTree, agent: str) -> str:
+    """The reference as the evidence prints it: without a curve it has no label in the design."""
+    if "evidence_map" in fit.children:
+        coords = fit["evidence_map"].coords
+        if "agent_label" in coords:
+            names = dict(
+                zip(coords[AGENT].to_numpy(), coords["agent_label"].to_numpy(), strict=True)
+            )
+            if agent in names:
+                return str(names[agent])
+    return agent.replace("_", " ")
 
 
 def condition_of_evidence(fit: xr.DataTree, outcome: str, condition: str | None) -> str | None:

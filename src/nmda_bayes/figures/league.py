@@ -23,6 +23,7 @@ AT_MOST = 9
 #: Tints that black text can be read on, and that differ in lightness.
 BETTER, WORSE, NAMED = "#A9D3EE", "#FBE3B4", "#EDEDED"
 PRIOR_ONLY = "prior only"
+HELD = ("evidence", "trials")
 #: After a number at an extrapolated dose.
 DAGGER = "\N{DAGGER}"
 
@@ -62,7 +63,9 @@ def plot_league(league: xr.Dataset) -> Figure:
             _name(axes, shown, i)
             for j in range(i):
                 _cell(axes, shown, (i, j), digits)
-        legend(figure, _legend(shown))
+        handles = _legend(shown)
+        if handles:
+            legend(figure, handles)
         note(figure, _note(shown, left_out))
         figure.set_label(_alt(shown, left_out))
     return figure
@@ -82,8 +85,11 @@ def _chosen(league: xr.Dataset) -> tuple[xr.Dataset, str]:
 
 
 def _digits(league: xr.Dataset) -> int:
-    medians = np.abs(league["median"].values[np.tril_indices(league.sizes[AGENT], -1)])
-    return 2 if league.attrs.get("null") == 1 else min(decimals(float(medians.max()) * 4), 2)
+    if league.attrs.get("null") == 1:
+        return 2
+    where = np.tril_indices(league.sizes[AGENT], -1)
+    span = (league["upper"] - league["lower"]).values[where]
+    return min(decimals(float(np.median(span))), 2)
 
 
 def _name(axes: Axes, league: xr.Dataset, place: int) -> None:
@@ -108,7 +114,7 @@ def _cell(axes: Axes, league: xr.Dataset, place: tuple[int, int], digits: int) -
     one = league.isel({AGENT: i, COMPARATOR: j})
     low, middle, high = (_number(float(one[k]), digits) for k in ("lower", "median", "upper"))
     evidence, trials = str(one["evidence"].item()), int(one["trials"])
-    untied = trials == 0 and evidence != "indirect"
+    untied = _untied(evidence, trials)
     dagger = DAGGER if bool(one["extrapolated"]) else ""
     verdict = _verdict(one, league.attrs)
     colour = {"better": BETTER, "worse": WORSE}.get(verdict, "white")
@@ -160,8 +166,18 @@ def _legend(league: xr.Dataset) -> list[Patch]:
             Patch(facecolor=BETTER, label=f"row better than column:{ends}", **edge),
             Patch(facecolor=WORSE, label=f"row worse than column:{ends}", **edge),
         ]
-    rests = "no trials connect the two:\nan assumption, or the prior"
-    return [*found, Patch(facecolor="white", hatch=NO_TRIAL_HATCH, label=rests, **edge)]
+    below = np.tril_indices(league.sizes[AGENT], -1)
+    if any(
+        _untied(str(e), int(n))
+        for e, n in zip(*(league[k].values[below] for k in HELD), strict=True)
+    ):
+        rests = "no trials connect the two:\nan assumption, or the prior"
+        found.append(Patch(facecolor="white", hatch=NO_TRIAL_HATCH, label=rests, **edge))
+    return found
+
+
+def _untied(evidence: str, trials: int) -> bool:
+    return trials == 0 and evidence != "indirect"
 
 
 def _note(league: xr.Dataset, left_out: str) -> str:
