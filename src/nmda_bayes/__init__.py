@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from nmda_bayes.figures import (
         plot_benefit_risk,
+        plot_concentration,
         plot_dose_coverage,
         plot_dose_response,
         plot_evidence_map,
@@ -72,6 +73,13 @@ if TYPE_CHECKING:
     from nmda_bayes.inference import fit, meta_analysis, read_fit, write_fit
     from nmda_bayes.intervals import interval
     from nmda_bayes.model import build_model
+    from nmda_bayes.pharmacokinetics import (
+        arm_exposures,
+        concentration,
+        draw_parameters,
+        exposures,
+        published_model,
+    )
     from nmda_bayes.published_priors import prior_library
     from nmda_bayes.regimens import Regimen, parse_regimen
     from nmda_bayes.report import write_report
@@ -115,6 +123,7 @@ _HOMES = {
     ),
     "figures": (
         "plot_benefit_risk",
+        "plot_concentration",
         "plot_dose_coverage",
         "plot_dose_response",
         "plot_evidence_map",
@@ -131,6 +140,13 @@ _HOMES = {
     "inference": ("fit", "meta_analysis", "read_fit", "write_fit"),
     "intervals": ("interval",),
     "model": ("build_model",),
+    "pharmacokinetics": (
+        "arm_exposures",
+        "concentration",
+        "draw_parameters",
+        "exposures",
+        "published_model",
+    ),
     "published_priors": ("prior_library",),
     "regimens": ("Regimen", "parse_regimen"),
     "report": ("write_report",),
@@ -148,16 +164,20 @@ __all__ = [
     "InputError",
     "Regimen",
     "SpecError",
+    "arm_exposures",
     "build_model",
     "certainty",
     "check",
+    "concentration",
     "contrasts",
     "deviance_table",
     "dose_coverage",
     "dose_response",
+    "draw_parameters",
     "effective_dose",
     "evidence_cells",
     "evidence_map",
+    "exposures",
     "fit",
     "inconsistency",
     "interval",
@@ -172,6 +192,7 @@ __all__ = [
     "number_needed",
     "parse_regimen",
     "plot_benefit_risk",
+    "plot_concentration",
     "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
@@ -187,6 +208,7 @@ __all__ = [
     "pooling_report",
     "pooling_words",
     "prior_library",
+    "published_model",
     "ranks",
     "read_fit",
     "residual_deviance",

@@ -1,6 +1,7 @@
 """Figures: labelled arrays in, a matplotlib figure out, with its alternative text as its label."""
 
 from nmda_bayes.figures.benefit_risk import plot_benefit_risk
+from nmda_bayes.figures.concentration import plot_concentration
 from nmda_bayes.figures.dose_coverage import plot_dose_coverage
 from nmda_bayes.figures.dose_response import plot_dose_response
 from nmda_bayes.figures.evidence_map import plot_evidence_map
@@ -19,6 +20,7 @@ __all__ = [
     "as_png",
     "as_svg",
     "plot_benefit_risk",
+    "plot_concentration",
     "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
