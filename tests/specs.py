@@ -51,7 +51,7 @@ def outcome(
 ) -> dict[str, Any]:
     """An outcome with a prior for all that its parts need; ``parameters`` replaces some of them."""
     content = {"likelihood": likelihood, "curve": curve, "heterogeneity": heterogeneity}
-    own = LIKELIHOODS[likelihood] if likelihood in LIKELIHOODS else None
+    own = LIKELIHOODS.get(likelihood)
     given = {"baseline": BASELINE, "heterogeneity_sd": HETEROGENEITY_SD}
     if own is not None:
         given |= {n: parameter(location=prior("Gamma", alpha=2, beta=0.1)) for n in own.positive}

@@ -25,10 +25,10 @@ LOCATION, SLOPE, TAU = 4.0, 1.0, 0.5
 
 
 def by_summing(y: np.ndarray, se: np.ndarray, x: np.ndarray) -> dict[str, float]:
-    """Posterior by generalised least squares at each of 4,000 values of tau; no shared code."""
+    """Posterior by generalised least squares at each of 600 values of tau; no shared code."""
     design = np.column_stack([np.ones_like(x), x - CENTRE])
     prior = np.diag([LOCATION**-2.0, SLOPE**-2.0])
-    taus = np.linspace(1e-4, 4, 4000)
+    taus = np.linspace(1e-4, 3, 600)
     logs, means, squares = [], [], []
     for tau in taus:
         covariance = np.diag(se**2 + tau**2)

@@ -221,9 +221,7 @@ def _side(rows: pd.DataFrame, selected: Tables, side: str) -> pd.DataFrame:
     return known.assign(agent=rows["comparator" if side else "agent"], **filled)
 
 
-def _compared(
-    rows: pd.DataFrame, of_studies: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _compared(rows: pd.DataFrame, of_studies: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make the arms of contrasts, one for each agent and exposure of a study."""
     shared = {"study": rows["study"], "condition": rows["condition_group"]}
     shared |= {column: rows[column] for column in of_studies}

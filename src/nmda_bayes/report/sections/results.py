@@ -297,9 +297,7 @@ def _heterogeneity(view: View) -> list[object]:
     return [Heading("Heterogeneity between trials"), as_table(frame, caption, columns)]
 
 
-def _strata(
-    view: View, outcome: str, values: xr.DataArray
-) -> Iterator[tuple[str, xr.DataArray]]:
+def _strata(view: View, outcome: str, values: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
     """Give a heterogeneity stratum by stratum, where it differs by them."""
     dim = view.variable(outcome, STRATUM)
     if dim not in values.dims:
