@@ -14,7 +14,7 @@ from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.design import BORROWED, build_design
 from nmda_bayes.errors import EvidenceError, SpecError
-from nmda_bayes.evidence import load_evidence
+from nmda_bayes.evidence import load_evidence, table
 from nmda_bayes.inference.exact import reasons_against
 from nmda_bayes.model import build_model
 from nmda_bayes.simulate import simulate
@@ -341,3 +341,22 @@ class TestSpec:
     def test_no_name_is_of_a_likelihood_and_of_a_curve(self):
         own = {name for part in LIKELIHOODS.values() for name in part.parameters}
         assert not own & {name for curve in CURVES.values() for name in curve.parameters}
+
+
+class TestTables:
+    def test_events_over_person_time_need_no_n(self):
+        rows = table(load_evidence(specs.rate_table()), "results")
+        assert rows["n"].isna().all()
+        assert_allclose(rows["person_time"], specs.rate_table()["person_time"])
+
+    @pytest.mark.parametrize("column", ["person_time", "follow_up"])
+    def test_no_time_at_all_is_a_fault(self, column):
+        whole = specs.rate_table() if column == "person_time" else specs.follow_up_table()
+        with pytest.raises(EvidenceError, match="no time at all") as told:
+            load_evidence(whole.assign(**{column: 0.0}))
+        assert told.value.faults[0].column == column
+
+    def test_without_the_column_that_a_likelihood_needs_every_row_falls_out(self):
+        spec = specs.spec(specs.outcome("poisson", "linear", "none"))
+        with pytest.raises(EvidenceError, match="no person_time"):
+            build_design(spec, load_evidence(specs.binary_table(name="pain")))
