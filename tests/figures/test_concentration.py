@@ -77,6 +77,16 @@ def test_measurements_stand_with_their_analyte():
         plot_concentration(made(), observed=observed.drop(columns="time_hours"))
 
 
+def test_of_several_regimens_each_is_a_line_and_the_drug_stands_on_the_axis():
+    two = xr.concat([made(analytes=1), 2 * made(analytes=1)], "regimen")
+    two = two.assign_coords(regimen=["fast", "slow"]).assign_attrs(units="ng/mL")
+    figure = plot_concentration(two)
+    assert len(figure.axes) == 1
+    assert len(lines(figure.axes[0], "_line")) == 2
+    said = texts(figure)
+    assert {"fast", "slow", "concentration of drug 0, ng/mL"} <= set(said)
+
+
 def test_too_many_lines_are_refused():
     with pytest.raises(ValueError, match="7 lines"):
         plot_concentration(made(analytes=7))

@@ -152,7 +152,10 @@ def _axes(axes: Axes, concentration: xr.DataArray) -> None:
     hours = concentration["time"].values
     axes.set_xlim(min(0.0, float(hours.min())), float(hours.max()))
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(f"concentration, {concentration.attrs.get('units', 'unit not said')}")
+    # Where lines are regimens, nothing else names what is in the blood.
+    one = concentration.sizes.get("analyte") == 1 and "regimen" in concentration.dims
+    of = f" of {words(concentration['analyte'].item(), 24)}" if one else ""
+    axes.set_ylabel(f"concentration{of}, {concentration.attrs.get('units', 'unit not said')}")
     axes.grid(axis="y", color=PALE, linewidth=0.4)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.pharmacokinetics.concentrations import Asked, Regimens, per_mg_per_litre
+from nmda_bayes.pharmacokinetics.asked import Asked, Regimens
+from nmda_bayes.pharmacokinetics.concentrations import per_mg_per_litre
 from nmda_bayes.pharmacokinetics.inputs import Train
 from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
 from nmda_bayes.pharmacokinetics.responses import Passage, area_until, superposed, whole_area
