@@ -8,6 +8,7 @@ import xarray as xr
 
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence.blinding import NOT_STATED
+from nmda_bayes.evidence.carry_over import carry_over
 from nmda_bayes.evidence.flat_columns import (
     DERIVED,
     DOSES,
@@ -169,7 +170,7 @@ def _studies(frame: pd.DataFrame, rows: Rows) -> pd.DataFrame:
     first = _said_of(frame, ["study"], own)[["study", "condition", "condition_group", *own]]
     studies = _like("studies", first.loc[:, ~first.columns.duplicated()])
     level = studies["blinding"].where(studies["blinding"] != "", NOT_STATED)
-    return studies.assign(blinding_level=level)
+    return studies.assign(blinding_level=level, carry_over=carry_over(studies))
 
 
 def _arms(frame: pd.DataFrame, rows: Rows) -> pd.DataFrame:

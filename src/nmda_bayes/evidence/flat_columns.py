@@ -37,7 +37,8 @@ LENIENT = ("p", "t", "f", "df", "min", "max")
 
 #: What is one for all rows of a study, and for all rows of an arm.
 OF_STUDIES = (
-    *("condition_group", "design", "design_note", "blinding", "risk_of_bias"),
+    *("condition_group", "design", "design_note", "washout_days", "blinding"),
+    "risk_of_bias",
     *("citation", "doi", "pmid"),
 )
 _OF_ROWS = {"study", "arm_id", "agent_reported", "folder", "merged_from", "source", "notes"}
@@ -47,8 +48,8 @@ OF_ARMS = (*(name for name in TABLES["arms"].names if name not in _OF_ROWS), *DO
 #: What the loader works out itself; a column of this name would be taken for it.
 DERIVED = (
     *("kind", "se_used", "se_from", "mean_from", "sd_relative_se", "hours_after_treatment"),
-    *("dose_note", "conversion_note", "blinding_level", "arm_id", "comparator_arm", "row"),
-    "no_sd",
+    *("dose_note", "conversion_note", "blinding_level", "carry_over", "arm_id"),
+    *("comparator_arm", "row", "no_sd"),
     *("is_contrast", "given_as"),
 )
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from nmda_bayes.errors import EvidenceError, Fault
 from nmda_bayes.evidence.blinding import blinding_levels
+from nmda_bayes.evidence.carry_over import carry_over
 from nmda_bayes.evidence.doses import arm_doses, dose_faults
 from nmda_bayes.evidence.faults import typed
 from nmda_bayes.evidence.folder_rules import SPOKEN, Frames, folder_faults
@@ -102,7 +103,8 @@ def _in_our_words(frames: Frames) -> Frames:
 def _derive(frames: Frames) -> Frames:
     studies, arms = frames["studies"], frames["arms"]
     studies = studies.assign(
-        blinding_level=blinding_levels(studies["blinding"], frames["vocabulary"])
+        blinding_level=blinding_levels(studies["blinding"], frames["vocabulary"]),
+        carry_over=carry_over(studies),
     )
     results, contrasts = frames["results"], frames["contrasts"]
     arms = arm_doses(arms, frames["conversions"], frames["reference_doses"]).assign(

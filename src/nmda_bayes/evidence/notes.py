@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import xarray as xr
 
 from nmda_bayes.errors import Fault
+from nmda_bayes.evidence.carry_over import NOT_REPORTED
 from nmda_bayes.evidence.implied import IMPUTED
 from nmda_bayes.evidence.tree import SE_FROM_SD, SE_PRINTED, table
 
@@ -38,6 +39,7 @@ def evidence_notes(tree: xr.DataTree) -> Iterator[Fault]:
                 int(some["line"].min()),
                 "se",
             )
+    yield from _carry_over(tree, source)
     results = table(tree, "results")
     timed = results["time_hours"].notna() & results["hours_after_treatment"].isna()
     if tree.attrs["kind"] == "flat" and timed.any():
@@ -48,4 +50,20 @@ def evidence_notes(tree: xr.DataTree) -> Iterator[Fault]:
             source,
             int(results.loc[timed, "line"].min()),
             "time_hours",
+        )
+
+
+def _carry_over(tree: xr.DataTree, source: str) -> Iterator[Fault]:
+    """Say of how many crossover trials nothing is known of the break between periods."""
+    studies = table(tree, "studies")
+    crossover = studies[studies["carry_over"] != ""]
+    silent = int((crossover["carry_over"] == NOT_REPORTED).sum())
+    if silent:
+        yield Fault(
+            f"{silent} of {len(crossover)} crossover trials: {NOT_REPORTED}, so that carry-over"
+            " between periods cannot be judged",
+            "",
+            source,
+            None,
+            "washout_days",
         )

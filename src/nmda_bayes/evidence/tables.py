@@ -52,6 +52,11 @@ STUDIES = Table(
             *("observational", "animal", "not_found"),
         ),
         _text("design_note", "finer wording of the design"),
+        _number(
+            "washout_days",
+            "days between the periods of a crossover trial; empty where the report does not say",
+            at_least=0,
+        ),
         _text("condition", "what the people had, in the trial's words"),
         _text("condition_group", "the condition, in the words of vocabulary.csv"),
         Column("n_randomised", "people randomised", kind="count", at_least=1),

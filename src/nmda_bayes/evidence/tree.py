@@ -33,7 +33,7 @@ FINGERPRINTED = ("studies", "arms", "results", "contrasts", "reference_doses")
 #: Columns that follow from the others or from the layout of a file: the fingerprint passes them by.
 UNPRINTED = (
     *("line", "se_used", "se_from", "mean_from", "sd_relative_se", "hours_after_treatment"),
-    *("dose_note", "conversion_note", "time_point", "blinding_level", "given_as"),
+    *("dose_note", "conversion_note", "time_point", "blinding_level", "carry_over", "given_as"),
 )
 
 #: The columns of a table.
