@@ -25,7 +25,7 @@ demo: $(READY)  ## the primary analysis on the shipped evidence; ends with the r
 # Two processes, a file to each in turn: most tests use one core, and the fits that files share are
 # made once a process.
 test: $(READY)  ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -21,6 +21,20 @@ from nmda_bayes.spec import AnalysisSpec
 from tests import specs
 
 SAMPLER = "nmda_bayes.inference.nuts.sample_posterior"
+#: Where the sampler is mocked the prior's draws are few as well: they were a third of such a fit.
+PRIOR_DRAWS = "nmda_bayes.inference.fitting.PRIOR_DRAWS"
+
+
+#: Files with long fits are handed out first: of two processes neither is left alone with them.
+LONG = ("reference", "notebooks", "report", "cli")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(
+        key=lambda item: (
+            LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG)
+        )
+    )
 
 
 def prior_as_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
@@ -51,6 +65,7 @@ def calm(chains: int, draws: int) -> xr.Dataset:
 @pytest.fixture
 def mocked_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SAMPLER, prior_as_posterior)
+    monkeypatch.setattr(PRIOR_DRAWS, 100)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from nmda_bayes.cli import app
 from nmda_bayes.spec import AnalysisSpec
 from tests import specs
-from tests.conftest import SAMPLER, prior_as_posterior
+from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
 TABLE = """\
 study,agent,dose,events,n
@@ -109,6 +109,7 @@ def disagreeing_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
         return drawn
 
     monkeypatch.setattr(SAMPLER, disagree)
+    monkeypatch.setattr(PRIOR_DRAWS, 100)
 
 
 @pytest.fixture

@@ -183,13 +183,13 @@ def a_folder(tables: dict[str, bytes]) -> None:
         load_or_be_told(Path(folder))
 
 
-@settings(FIXED, max_examples=150)
+@settings(FIXED, max_examples=75)
 @given(flat_files())
 def test_a_mutated_flat_table_loads_or_is_refused(raw):
     a_flat_file(raw)
 
 
-@settings(FIXED, max_examples=25)
+@settings(FIXED, max_examples=12)
 @given(broken_folders())
 def test_a_mutated_folder_loads_or_is_refused(tables):
     a_folder(tables)

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from nmda_bayes.spec import AnalysisSpec
-from tests.conftest import SAMPLER, prior_as_posterior
+from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 DRAWS = {"chains": 4, "draws": 50}
@@ -47,6 +47,7 @@ def test_there_are_notebooks():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(SAMPLER, few_draws)
+    monkeypatch.setattr(PRIOR_DRAWS, 100)
     monkeypatch.chdir(tmp_path)  # a notebook needs nothing beside itself, and leaves nothing
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for number, cell in enumerate(notebook(path).cells):

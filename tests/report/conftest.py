@@ -108,6 +108,7 @@ def quick_fit(content: dict[str, Any], rows: list[dict[str, Any]]) -> xr.DataTre
     """Fit a spec to a flat table, the posterior drawn from the prior."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nmda_bayes.inference.nuts.sample_posterior", _prior_as_posterior)
+        patch.setattr("nmda_bayes.inference.fitting.PRIOR_DRAWS", 500)
         return inference.fit(AnalysisSpec.from_dict(content), load_evidence(pd.DataFrame(rows)))
 
 
