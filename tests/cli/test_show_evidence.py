@@ -63,6 +63,7 @@ def test_a_flat_table_is_told_whole(bench: Bench):
     assert "Every row can be used." in told.out
 
 
+@pytest.mark.slow
 def test_out_writes_figures_and_tables_and_nothing_twice(bench: Bench):
     table, out = bench.write("trials.csv", TABLE), bench.folder / "looked_at"
     told = bench("show", "--evidence", table, "--out", out)

@@ -28,6 +28,16 @@ def test_synonyms_are_read_as_their_term(small):
     assert set(table(tree, "results")["outcome_reported"]) == {"ae_nausea"}
 
 
+def test_a_column_of_another_table_is_refused(small):
+    """Joined to its arm, a result's own text would be taken for the arm's dose."""
+    results = pd.read_csv(small / "results.csv").assign(dose="three")
+    results.to_csv(small / "results.csv", index=False)
+    with pytest.raises(EvidenceError, match="'dose' belongs to arms.csv. Move it there") as told:
+        load_evidence(small)
+    (fault,) = told.value.faults
+    assert (fault.file, fault.column) == ("results.csv", "dose")
+
+
 #: table, row number in the frame, column, new value -> line, message
 BAD = [
     ("arms", 0, "agent", "ketamin", 2, "'ketamin' is no agent of the vocabulary. Did you mean"),

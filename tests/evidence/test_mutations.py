@@ -183,13 +183,13 @@ def a_folder(tables: dict[str, bytes]) -> None:
         load_or_be_told(Path(folder))
 
 
-@settings(FIXED, max_examples=75)
+@settings(FIXED, max_examples=40)
 @given(flat_files())
 def test_a_mutated_flat_table_loads_or_is_refused(raw):
     a_flat_file(raw)
 
 
-@settings(FIXED, max_examples=12)
+@settings(FIXED, max_examples=8)
 @given(broken_folders())
 def test_a_mutated_folder_loads_or_is_refused(tables):
     a_folder(tables)
@@ -236,7 +236,7 @@ def sound_tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@settings(FIXED, max_examples=15)
+@settings(FIXED, max_examples=8)
 @given(sound_tables())
 def test_what_is_written_loads_as_the_same(frame):
     tree = made(frame)

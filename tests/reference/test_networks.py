@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import arviz_stats
@@ -77,6 +78,7 @@ def test_the_integral_over_single_arms_is_what_rbest_prints():
         assert abs(exact[name] - printed[name]) <= 0.003, (name, exact[name])
 
 
+@cache
 def single_arms() -> dict[str, float]:
     rows = pd.read_csv(HERE / "spondylitis.csv")
     return binomial_normal(

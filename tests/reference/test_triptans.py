@@ -40,6 +40,7 @@ def test_hierarchical_emax_agrees_with_jags(fitted: Fitted):
     assert compared["ok"].all(), compared[~compared["ok"]].to_string()
 
 
+@pytest.mark.slow
 def test_one_ed50_for_all_agrees_with_jags(fitted: Fitted):
     code, folder = fitted("triptans_common_ed50", "triptans")
     pinned = json.loads((HERE / "pinned.json").read_text())["triptans_common_ed50"]

@@ -224,6 +224,7 @@ def test_a_constant_effect_has_no_dose_axis():
     assert "all conditions alike" in text
 
 
+@pytest.mark.slow
 def test_no_event_at_all_and_many_trials():
     content = copy.deepcopy(BENEFIT_RISK)
     del content["outcomes"]["pain"], content["window"]

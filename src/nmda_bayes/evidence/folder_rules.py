@@ -10,6 +10,7 @@ import pandas as pd
 
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.evidence.reading import LINE
+from nmda_bayes.evidence.tables import TABLES
 from nmda_bayes.evidence.tree import arm_label
 
 #: What a source may be besides a key of sources.bib.
@@ -54,6 +55,7 @@ def folder_faults(frames: Frames, folder: Path) -> list[Fault]:
         What is wrong.
     """
     return [
+        *_misplaced_faults(frames),
         *_vocabulary_faults(frames),
         *_reference_faults(frames),
         *_result_faults(frames["results"]),
@@ -99,6 +101,22 @@ def unresolved(source: str, keys: set[str]) -> list[str]:
     """
     parts = [part.strip() for part in source.split("; ")]
     return [part for part in parts if part not in keys and not ADDRESS.fullmatch(part)]
+
+
+def _misplaced_faults(frames: Frames) -> Iterator[Fault]:
+    """Refuse a column that another table holds: joined to it, one would be taken for the other."""
+    owner = {c: name for name in ("studies", "arms") for c in TABLES[name].names} | {"dose": "arms"}
+    for name in ("arms", "results", "contrasts"):
+        for column in map(str, frames[name]):
+            home = owner.get(column, name)
+            if column not in TABLES[name].names and home != name:
+                yield Fault(
+                    f"the column '{column}' belongs to {home}.csv",
+                    "Move it there, or give it another name.",
+                    f"{name}.csv",
+                    1,
+                    column,
+                )
 
 
 def _vocabulary_faults(frames: Frames) -> Iterator[Fault]:
