@@ -5,24 +5,19 @@ Nothing heavy is imported before a verb needs it, so that ``--help`` answers at 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from nmda_bayes.asked import spec_and_evidence
 from nmda_bayes.errors import EvidenceError, Fault, InputError
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-    from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.results_folder import new_folder, write_spec, write_tables
 
 DONE, BAD_INPUT, REFUSED, INTERRUPTED = 0, 2, 3, 130
 
@@ -191,7 +186,7 @@ def show(
         raise InputError([Fault(what, mend)])
     from nmda_bayes.report.show import show_text
 
-    typer.echo(show_text(*_read(spec, evidence, format, say)))
+    typer.echo(show_text(*spec_and_evidence(spec, evidence, format, say)))
     return DONE
 
 
@@ -260,12 +255,12 @@ def simulate(
     from nmda_bayes.simulate import simulate as draw
     from nmda_bayes.simulate import truth_table
 
-    read, loaded = _read(spec, evidence)
-    with _new_folder(out):
+    read, loaded = spec_and_evidence(spec, evidence)
+    with new_folder(out):
         table, truth, reading = draw(read, loaded, seed=seed)
     table.to_csv(out / "evidence.csv", index=False)
     truth_table(truth).to_csv(out / "truth.csv", index=False)
-    _write_spec(reading, out / "spec.toml")
+    write_spec(reading, out / "spec.toml")
     typer.echo(f"synthetic evidence: {out}; fit it with: nmda-bayes fit {out}/spec.toml --out ...")
     return DONE
 
@@ -290,7 +285,7 @@ def _show_evidence(
     if out is not None:
         from nmda_bayes.figures.evidence_folder import write_evidence_folder
 
-        with _new_folder(out), _stage("drawing"):
+        with new_folder(out), _stage("drawing"):
             written = write_evidence_folder(out, loaded, reference)
         typer.echo(f"\n{len(written)} files: {out}")
     return DONE
@@ -304,7 +299,7 @@ def _fit(
     *,
     report: bool = False,
 ) -> int:
-    read, loaded = _read(spec, evidence, *words)
+    read, loaded = spec_and_evidence(spec, evidence, *words)
     generic = read.choices.get("spec")
     if generic:
         typer.echo(f"spec: {generic} It stands in {out / 'spec.toml'}: look at it.")
@@ -312,19 +307,15 @@ def _fit(
     from nmda_bayes.inference import fit as fit_spec
     from nmda_bayes.inference import write_fit
     from nmda_bayes.report import write_report
-    from nmda_bayes.report.tables import summary_table
 
-    with _new_folder(out), _stage(f"compiling and sampling: {read.title}"):
+    with new_folder(out), _stage(f"compiling and sampling: {read.title}"):
         result = fit_spec(read, loaded, progress=sys.stderr.isatty())
     write_fit(result, out / "fit.nc")
     if generic:
-        _write_spec(read, out / "spec.toml")
+        write_spec(read, out / "spec.toml")
     with _stage("checking"):
         checks = check_fit(result)
-    summary_table(result).to_csv(out / "summary.csv", index=False)
-    checks.diagnostics.to_csv(out / "diagnostics.csv", index=False)
-    manifest = _manifest(spec, result, checks)
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_tables(spec, result, checks, out)
     if report:
         with _stage("writing the report"):
             path = write_report(out / "report.html", result)
@@ -342,79 +333,6 @@ def _fit(
             err=True,
         )
     return REFUSED
-
-
-def _read(
-    spec: str | None,
-    evidence: Path | None,
-    format: str | None = None,
-    say: list[str] | None = None,
-) -> tuple[AnalysisSpec, xr.DataTree]:
-    """Read a spec and the evidence that it, or the user, names."""
-    from nmda_bayes.evidence.load import load_as_said
-    from nmda_bayes.evidence.readers import said
-    from nmda_bayes.evidence.shipped import shipped_folder
-    from nmda_bayes.generic import generic_spec, own_name, told
-    from nmda_bayes.spec import AnalysisSpec
-
-    words = said(say or (), format)
-    if spec is None or own_name(spec):
-        if evidence is None:
-            mend = "Give --evidence FILE, or name another spec, such as benefit_risk."
-            raise InputError([Fault("a generic spec needs a table of your own", mend)])
-        made = generic_spec(load_as_said(evidence, words), words, spec and own_name(spec))
-        return made.spec, made.evidence
-    path = Path(spec)
-    if not path.exists():
-        shipped = shipped_folder("models") / f"{path.name.removesuffix('.toml')}.toml"
-        path = shipped if shipped.exists() else path
-    read = AnalysisSpec.from_toml(path)
-    if evidence is None:
-        beside = path.parent / read.evidence
-        evidence = beside if read.evidence != "nmda" and beside.exists() else Path(read.evidence)
-    loaded = load_as_said(evidence, words)
-    return read.model_copy(update={"choices": {**read.choices, **told(loaded)}}), loaded
-
-
-def _write_spec(spec: AnalysisSpec, path: Path) -> None:
-    import tomli_w
-
-    content = spec.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
-    path.write_text(tomli_w.dumps(content), encoding="utf-8")
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[None]:
-    """Make the folder before the long work, and take it back if that comes to nothing.
-
-    A path that cannot be written is better told now than after the sampling; a folder that holds
-    anything is refused, for nothing of the user's is written over.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        mend = "Name a new folder; nothing was written over."
-        raise InputError([Fault("exists and is not empty", mend, file=str(out))])
-    existed = out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if not existed:
-            out.rmdir()
-        raise
-
-
-def _manifest(spec: str | None, result: xr.DataTree, checks: Any) -> dict[str, Any]:
-    return {
-        "spec_file": spec or "spec.toml",
-        "spec": json.loads(result.attrs["spec"]),
-        "evidence": result.attrs["evidence_source"],
-        "evidence_hash": result.attrs["evidence_hash"],
-        "versions": json.loads(result.attrs["versions"]),
-        "seed": int(result.attrs["seed"]),
-        "passed": checks.passed,
-        "gate": checks.gate.to_dict(orient="records"),
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import meta_analysis
-from nmda_bayes.inference.affine import POINT, linear
+from nmda_bayes.inference.affine import linear
 from nmda_bayes.inference.exact import integrate, reasons_against
+from nmda_bayes.inference.latents import POINT
 from nmda_bayes.inference.quantiles import grid_quantiles, mixture_quantile
 from nmda_bayes.inference.regression import solve
 from nmda_bayes.model import model_of, outcomes_of

@@ -26,7 +26,8 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.pooling import POOLINGS, SPREADS
 from nmda_bayes.design import AS_RESPONDERS, covariates_of
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
-from nmda_bayes.inference.affine import LATENT, POINT, Linear, affine_parameter, linear
+from nmda_bayes.inference.affine import Linear, affine_parameter, linear
+from nmda_bayes.inference.latents import LATENT, POINT
 from nmda_bayes.inference.quantiles import mixture_quantile
 from nmda_bayes.inference.regression import solve
 from nmda_bayes.inference.scales import Scale, ScaleGrid, scale_grid

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.inference.affine import POINT
+from nmda_bayes.inference.latents import POINT
 from nmda_bayes.inference.quantiles import grid_quantiles
 from nmda_bayes.priors import log_density
 

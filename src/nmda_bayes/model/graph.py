@@ -26,7 +26,6 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.design import (
     ARMS,
-    AS_CONTRAST,
     AS_RESPONDERS,
     LABELS,
     OUTCOMES,
@@ -172,10 +171,7 @@ def _baseline(outcome: Outcome, of_arm: dict[str, Any]) -> Any:
     """The baseline of each arm's study; 0 where a contrast is all that the study reports."""
     if BASELINE not in of_arm:
         return 0.0
-    reports = outcome.reported["report"].to_numpy()
-    if AS_CONTRAST not in reports:
-        return of_arm[BASELINE]
-    return of_arm[BASELINE] * outcome.over_arms((reports != AS_CONTRAST).astype(float))
+    return of_arm[BASELINE] * outcome.over_arms(outcome.has_baseline)
 
 
 def _at(value: Any, positions: dict[str, Any]) -> Any:

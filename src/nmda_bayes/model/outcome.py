@@ -12,7 +12,7 @@ import xarray as xr
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS
 from nmda_bayes.dims import ARM, STRATUM, STUDY, scoped
-from nmda_bayes.spec import OutcomeSpec
+from nmda_bayes.spec import CovariateSpec, OutcomeSpec
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,29 @@ class Outcome:
     def strata(self) -> list[str]:
         """The strata that its trials are in; empty where the spec names no column of them."""
         return sorted(set(self.reported[STRATUM].to_numpy())) if STRATUM in self.reported else []
+
+    @property
+    def has_baseline(self) -> np.ndarray:
+        """1 for each arm whose study has a baseline, 0 where a contrast is all that it reports."""
+        return (self.reported["report"].to_numpy() != AS_CONTRAST).astype(float)
+
+    def moved(self, column: str, covariate: CovariateSpec) -> np.ndarray:
+        """Give a covariate of the arms, counted from its centre in its unit.
+
+        Parameters
+        ----------
+        column
+            Its column in the design.
+        covariate
+            What the spec says of it.
+
+        Returns
+        -------
+        np.ndarray
+            One an arm.
+        """
+        x = self.reported[column].to_numpy().astype(float)
+        return (x - covariate.origin) / covariate.step
 
     def over_arms(self, values: Any) -> Any:
         """Label values of the arms.

@@ -92,8 +92,7 @@ def covariate_shift(outcome: Outcome, name: str) -> Any:
         if parameter == name:
             prior = covariate.prior
             slope = random_variable(outcome.name(column), prior.dist, prior.kwargs)
-            x = outcome.reported[column].to_numpy().astype(float)
-            shift = shift + slope * outcome.over_arms((x - covariate.origin) / covariate.step)
+            shift = shift + slope * outcome.over_arms(outcome.moved(column, covariate))
     return shift
 
 

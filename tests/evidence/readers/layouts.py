@@ -50,7 +50,9 @@ def pairs(frame: pd.DataFrame) -> pd.DataFrame:
 def wide(frame: pd.DataFrame, stems: dict[str, str]) -> pd.DataFrame:
     """One row a trial: ``agent`` becomes ``treat1``, ``treat2``, ..."""
     place = (frame.groupby("study", sort=False).cumcount() + 1).astype(str)
-    spread = frame.assign(place=place).set_index(["study", "place"])[[*stems]].unstack()  # noqa: PD010
+    spread = frame.assign(place=place).pivot_table(
+        index="study", columns="place", values=[*stems], aggfunc="first"
+    )
     spread.columns = [stems[str(stem)] + str(k) for stem, k in spread.columns]
     return spread.reset_index().rename(columns={"study": "studlab"})
 
