@@ -168,7 +168,8 @@ def _of_studies(part: OutcomeSpec, form: Form) -> dict[str, Any]:
 def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
     """The same model on a table whose rows were already chosen and whose doses are exposures."""
     content = spec.model_dump(exclude_none=True)
-    content |= {"title": f"Simulated from: {spec.title}", "select": {}, "agents": {}}
+    content |= {"title": f"Simulated from: {spec.title}"}
+    content |= {"select": {}, "exclude": {}, "agents": {}}
     content["evidence"] = "evidence.csv"
     for name, outcome in content["outcomes"].items():
         outcome |= {"measures": [name], "exposure": "dose"}

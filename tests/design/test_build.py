@@ -9,6 +9,8 @@ import pytest
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import EvidenceError, SpecError
 from nmda_bayes.evidence import load_evidence
+from nmda_bayes.evidence.judgements import JUDGEMENT, worst_judgements
+from nmda_bayes.spec import AnalysisSpec
 from tests import specs
 from tests.conftest import faults_when
 from tests.specs import rows
@@ -36,6 +38,27 @@ class TestSelect:
         assert fault.column == "select.agent"
         assert "agent = 'ketamin'" in fault.message
         assert "'ketamine'" in fault.mend
+
+    def test_what_is_excluded_goes_and_the_rest_stays(self):
+        tree = build(exclude={"study": ["B"]})
+        assert set(tree["arms"]["study"].to_numpy()) == {"A", "C"}
+
+    def test_an_unknown_exclusion_says_the_nearest(self):
+        wrong = {"study": ["D"], "conditoin": "crps"}
+        faults = faults_when(lambda: build(exclude=wrong), SpecError)
+        assert [f.column for f in faults] == ["exclude.study", "exclude.conditoin"]
+        assert "'condition'" in faults[1].mend
+
+    def test_trials_are_left_out_by_the_worst_that_was_judged_of_them(self):
+        spec = AnalysisSpec.from_toml("models/benefit_risk.toml")
+        concerned = spec.model_copy(update={"exclude": {JUDGEMENT: ("some_concerns",)}})
+        evidence = load_evidence()
+        every, kept = (
+            set(build_design(one, evidence)["arms"]["study"].to_numpy())
+            for one in (spec, concerned)
+        )
+        judged = worst_judgements(evidence)
+        assert every - kept == {s for s in every if judged.get(s) == "some_concerns"} != set()
 
     def test_every_wrong_value_is_told_at_once(self):
         wrong = {"agent": ["x", "y"], "nothing": "z"}

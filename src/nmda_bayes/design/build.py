@@ -19,6 +19,7 @@ from nmda_bayes.design.splitting import nodes, original_agent, relabelled, split
 from nmda_bayes.design.study_columns import column_faults, uneven_faults
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
 from nmda_bayes.evidence import connected_parts, table
+from nmda_bayes.evidence.judgements import JUDGEMENT, NOT_JUDGED, worst_judgements
 from nmda_bayes.evidence.tree import hours_after_treatment
 from nmda_bayes.spec import AnalysisSpec, ParameterSpec
 from nmda_bayes.spec.mixing_rules import EXAMPLE as CORRELATION_EXAMPLE
@@ -48,7 +49,7 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     Raises
     ------
     SpecError
-        If a selection names a column or value that the evidence does not have.
+        If ``select`` or ``exclude`` names a column or value that the evidence does not have.
     EvidenceError
         If nothing is left for an outcome, or what is left cannot identify it.
     """
@@ -75,9 +76,12 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
 def _select(
     spec: AnalysisSpec, evidence: xr.DataTree
 ) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
-    """Join each row to its arm and study, rename agents, and keep what ``select`` names."""
+    """Join rows to arm and study, rename agents, keep what ``select`` names, drop ``exclude``."""
     studies, arms = table(evidence, "studies"), table(evidence, "arms")
     studies = studies.drop(columns=[c for c in ("notes",) if c in studies])
+    judged = worst_judgements(evidence)
+    if judged is not None and JUDGEMENT not in studies:
+        studies = studies.assign(**{JUDGEMENT: studies["study"].map(judged).fillna(NOT_JUDGED)})
     joined = arms.merge(studies, on="study", suffixes=("", "_study"), validate="many_to_one")
     results = table(evidence, "results").merge(joined, on=["study", "arm"], suffixes=("", "_arm"))
     results = results.assign(same_people=_same_people(results))
@@ -93,6 +97,9 @@ def _select(
             for column, values in spec.select.items():
                 if column in kept:
                     kept = kept[kept[column].astype(str).isin(values)]
+            for column, values in spec.exclude.items():
+                if column in kept:
+                    kept = kept[~kept[column].astype(str).isin(values)]
             for column in {"agent", "comparator"} & set(kept):
                 kept = kept.assign(**{column: kept[column].replace(dict(spec.agents))})
             frames[name] = kept.reset_index(drop=True)
@@ -138,12 +145,14 @@ def _crossover_faults(name: str, arms: pd.DataFrame, spec: AnalysisSpec) -> Iter
 
 def _select_faults(spec: AnalysisSpec, frames: dict[str, pd.DataFrame]) -> Iterator[Fault]:
     rows = pd.concat(frames.values(), ignore_index=True)
-    for column, values in spec.select.items():
+    asked = [("select", *pair) for pair in spec.select.items()]
+    asked += [("exclude", *pair) for pair in spec.exclude.items()]
+    for key, column, values in asked:
         if column not in rows:
             yield Fault(
                 f"the evidence has no column '{column}'",
                 nearest(column, [str(c) for c in rows]),
-                column=f"select.{column}",
+                column=f"{key}.{column}",
             )
             continue
         known = sorted(set(rows[column].dropna().astype(str)) - {""})
@@ -152,7 +161,7 @@ def _select_faults(spec: AnalysisSpec, frames: dict[str, pd.DataFrame]) -> Itera
                 yield Fault(
                     f"no row of the evidence has {column} = '{value}'",
                     nearest(value, known),
-                    column=f"select.{column}",
+                    column=f"{key}.{column}",
                 )
 
 

@@ -36,6 +36,7 @@ class AnalysisSpec(Frozen):
     reference: str = "placebo"
     disconnected: Literal["refuse", "allow"] = "refuse"
     select: dict[str, Words] = {}
+    exclude: dict[str, Words] = {}
     agents: dict[str, str] = {}
     classes: dict[str, str] = {}
     choices: dict[str, str] = {}

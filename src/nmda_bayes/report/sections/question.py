@@ -240,10 +240,11 @@ def _asked(view: View) -> list[tuple[str, str]]:
             pairs.append((f"Time point: {view.label(outcome)}", _time_text(part.time)))
     if view.dosed:
         pairs.append(("Dose axis", view.axis))
-    for column, values in spec.select.items():
-        dim = column.removesuffix("_group")
-        words = (view.term(dim, value) for value in values)
-        pairs.append((f"Selected: {name(column)}", listed(words, "or")))
+    for said, choice in (("Selected", spec.select), ("Left out", spec.exclude)):
+        for column, values in choice.items():
+            dim = column.removesuffix("_group")
+            words = (view.term(dim, value) for value in values)
+            pairs.append((f"{said}: {name(column)}", listed(words, "or")))
     for given, used in spec.agents.items():
         pairs.append((f"Renamed: {view.term(AGENT, given)}", f"enters as {view.agent(used)}"))
     if spec.window is not None:
