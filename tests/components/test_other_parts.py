@@ -13,6 +13,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model
+from nmda_bayes.priors import FAMILIES
 from nmda_bayes.spec import AnalysisSpec
 from tests import specs
 from tests.components.test_pooling import assert_can_be_sampled
@@ -144,7 +145,7 @@ def test_the_schema_lists_the_catalogue(word):
         "heterogeneity": HETEROGENEITIES,
         "exposure": EXPOSURES,
         "pooling": parts.POOLINGS,
-        "dist": parts.FAMILIES,
+        "dist": FAMILIES,
     }[word]
     definition = AnalysisSpec.model_json_schema()["$defs"][CATALOGUES[word]]
     assert definition["properties"][word]["enum"] == list(catalogue)

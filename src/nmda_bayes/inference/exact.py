@@ -33,7 +33,7 @@ from nmda_bayes.inference.regression import solve
 from nmda_bayes.inference.scales import Scale, ScaleGrid, scale_grid
 from nmda_bayes.model import CHEAP, Outcome, Sites, outcomes_of, parameters_of
 from nmda_bayes.spec import AnalysisSpec
-from nmda_bayes.spec.parts import PriorSpec
+from nmda_bayes.spec.prior import PriorSpec
 from nmda_bayes.spec.rules import HETEROGENEITY_SD, natural
 
 #: More scales than these are summed too slowly: 60 points each, and a regression at every one.

@@ -6,17 +6,13 @@ entry of its JSON schema.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -27,48 +23,18 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import cutoff_of
-from nmda_bayes.errors import nearest
-from nmda_bayes.priors import FAMILIES
-from nmda_bayes.published_priors import library_faults
-from nmda_bayes.spec.shorthand import NAMES, with_library
-
-
-def _known(catalogue: Mapping[str, Any], noun: str) -> AfterValidator:
-    """Ask that a word stands in a catalogue."""
-
-    def check(name: str) -> str:
-        if name not in catalogue:
-            raise PydanticCustomError(
-                "unknown_part",
-                "unknown {noun} '{name}'. {mend}",
-                {"noun": noun, "name": name, "mend": nearest(name, list(catalogue))},
-            )
-        return name
-
-    return AfterValidator(check)
-
-
-def _listed(catalogue: Mapping[str, Any]) -> Any:
-    """Name a catalogue's words in the JSON schema, as they stand when the schema is asked for."""
-
-    def list_them(schema: dict[str, Any]) -> None:
-        schema["enum"] = list(catalogue)
-
-    return Field(json_schema_extra=list_them)
+from nmda_bayes.spec.prior import Frozen, PriorSpec, known, listed
 
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-CurveName = Annotated[str, _known(CURVES, "curve"), _listed(CURVES)]
-ExposureName = Annotated[str, _known(EXPOSURES, "exposure"), _listed(EXPOSURES)]
-FamilyName = Annotated[str, _known(FAMILIES, "distribution"), _listed(FAMILIES)]
-HeterogeneityName = Annotated[
-    str, _known(HETEROGENEITIES, "heterogeneity"), _listed(HETEROGENEITIES)
-]
-LikelihoodName = Annotated[str, _known(LIKELIHOODS, "likelihood"), _listed(LIKELIHOODS)]
-PoolingName = Annotated[str, _known(POOLINGS, "pooling"), _listed(POOLINGS)]
+CurveName = Annotated[str, known(CURVES, "curve"), listed(CURVES)]
+ExposureName = Annotated[str, known(EXPOSURES, "exposure"), listed(EXPOSURES)]
+HeterogeneityName = Annotated[str, known(HETEROGENEITIES, "heterogeneity"), listed(HETEROGENEITIES)]
+LikelihoodName = Annotated[str, known(LIKELIHOODS, "likelihood"), listed(LIKELIHOODS)]
+PoolingName = Annotated[str, known(POOLINGS, "pooling"), listed(POOLINGS)]
 _NUMBERS = {"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}
 #: Knots, powers and the like: what a curve asks for that is known beforehand and has no prior. The
 #: curve knows what is sound (`part_rules`); a second opinion here would name each fault twice.
@@ -98,36 +64,6 @@ def _a_cutoff(text: str) -> str:
 
 
 CutoffText = Annotated[str, AfterValidator(_a_cutoff)]
-
-
-class Frozen(BaseModel):
-    """A spec's part: nothing may be added to it or changed in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class PriorSpec(Frozen):
-    """A prior, as pymc-extras writes it, and its reason."""
-
-    dist: FamilyName
-    # Strict: the rules read the file's own content, where "2" is a word and not a number.
-    kwargs: dict[str, Annotated[float, Field(strict=True)]]
-    why: str = ""
-    # A published prior by name: dist and kwargs are then filled in, and why says its source.
-    library: str = ""
-    outcome: str = ""
-    comparison: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _look_up(cls, prior: Any) -> Any:
-        found = with_library(prior)
-        if isinstance(found, Mapping) and "library" in found and "dist" not in found:
-            words = [str(found.get(name, "")) for name in NAMES]
-            faults = list(library_faults(*words))
-            text = "; ".join(f"{f.message}. {f.mend}" for f in faults)
-            raise PydanticCustomError("library", "{text}", {"text": text or "no such prior"})
-        return found
 
 
 class CovariateSpec(Frozen):

@@ -16,13 +16,13 @@ from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.spec.parts import (
     CorrelationsSpec,
     DesignsSpec,
-    Frozen,
     OutcomeName,
     OutcomeSpec,
     SamplingSpec,
     WindowSpec,
     Words,
 )
+from nmda_bayes.spec.prior import Frozen
 from nmda_bayes.spec.rules import spec_faults
 from nmda_bayes.spec.shorthand import written_out
 

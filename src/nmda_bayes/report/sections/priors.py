@@ -16,7 +16,7 @@ from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import count, effect, listed, opened, probability
 from nmda_bayes.spec import ParameterSpec
-from nmda_bayes.spec.parts import PriorSpec
+from nmda_bayes.spec.prior import PriorSpec
 
 NO_REASON = "no reason given"
 #: Panels of the figure at most; the table has every scalar.
