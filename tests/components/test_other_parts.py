@@ -27,6 +27,7 @@ TABLES = {
     "poisson": specs.rate_table(),
     "negative_binomial": specs.rate_table(),
     "binomial_cloglog": specs.follow_up_table(),
+    "hypergeometric": specs.binary_table(name="pain"),
     "normal_contrast": specs.CONTRASTS,
 }
 CATALOGUES = {
@@ -57,7 +58,7 @@ def test_a_graph_of_each_likelihood_and_heterogeneity(likelihood, heterogeneity)
     model = build_model(spec, load_evidence(TABLES[likelihood]))
     assert model.named_vars_to_dims["eta"] == ("arm",)
     assert model.named_vars_to_dims["reported"] == (("contrast",) if part.contrasts else ("arm",))
-    assert ("baseline" in model.named_vars) is not part.contrasts
+    assert ("baseline" in model.named_vars) is part.has_baseline
     for name in HETEROGENEITIES[heterogeneity].parameters:
         assert model.named_vars_to_dims[name] == ()
     assert_can_be_sampled(model)

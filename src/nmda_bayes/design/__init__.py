@@ -4,6 +4,7 @@ from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_desi
 from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED
 from nmda_bayes.design.cutoffs import LEVEL, levels_of
 from nmda_bayes.design.forms import Form, forms_of
+from nmda_bayes.design.margins import silent_trials
 from nmda_bayes.design.study_columns import coefficient, covariates_of
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "covariates_of",
     "forms_of",
     "levels_of",
+    "silent_trials",
 ]

@@ -15,6 +15,7 @@ import xarray as xr
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design.choose import AS_ARM, Chosen, choose
+from nmda_bayes.design.margins import margin_faults
 from nmda_bayes.design.splitting import nodes, original_agent, relabelled, split_faults
 from nmda_bayes.design.study_columns import column_faults, uneven_faults
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
@@ -209,6 +210,7 @@ def _faults_of(
     if chosen.contrasts is not None:
         yield from _shared_arm_faults(chosen.arms, chosen.contrasts, source)
     outcome = spec.outcomes[name]
+    yield from margin_faults(name, outcome, chosen.arms, source)
     yield from uneven_faults(name, outcome, chosen.arms)
     baseline = outcome.parameters.get("baseline")
     shared = baseline is not None and baseline.pooling != "independent"

@@ -28,6 +28,7 @@ from nmda_bayes.design.sieve import (
 )
 from nmda_bayes.design.study_columns import keep_described, study_columns
 from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec.rules import BASELINE
 
 #: What an arm reports: its own numbers, a count of responders, or nothing but a contrast.
 AS_ARM, AS_RESPONDERS, AS_CONTRAST = "arm", "responders", "contrast"
@@ -176,7 +177,8 @@ def _arms_of(
     keep_described(sieve, outcome, selected)
     keep_measure(sieve)
     keep_one_row_an_arm(sieve)
-    if outcome.parameters["baseline"].pooling == "independent":
+    baseline = outcome.parameters.get(BASELINE)
+    if baseline is None or baseline.pooling == "independent":
         count = sieve.rows.groupby("study")["arm"].transform("size")
         sieve.keep(count >= 2, "one arm left in its study: no difference to learn from")
     rows = sieve.rows.assign(report=report)

@@ -29,6 +29,7 @@ from nmda_bayes.design import (
     coefficient,
     forms_of,
     levels_of,
+    silent_trials,
 )
 from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
 from nmda_bayes.estimands import design_of, spec_of
@@ -157,15 +158,19 @@ def _outcome_lines(
     forms = forms_of(spec, design_of(fit, name), name)
     for form in forms:
         yield from _sampling_lines(form, likelihood, part.likelihood_options)
+    if likelihood.conditional:
+        silent = len(silent_trials(part, design_of(fit, name)))
+        told = f"; {count(silent, 'trial')} of nobody or everybody say nothing" if silent else ""
+        yield _line("total = events of all arms of a trial", note=f"taken as known{told}")
     prior = spec.designs.crossover and spec.designs.crossover.within_person_correlation
     if prior and variable(spec, name, WITHIN_PERSON) in fit["posterior"].to_dataset():
         yield _line(CROSSOVER, note="u and e ~ Normal(0, 1): the same people are in every arm")
         yield _line(f"rho ~ {prior_text(prior.dist, prior.kwargs)}", note=WITHIN_PERSON)
-    terms = [] if likelihood.contrasts else [f"{BASELINE}[{STUDY}]"]
+    terms = [f"{BASELINE}[{STUDY}]"] if likelihood.has_baseline else []
     terms.append("f(x[arm]; θ[agent, condition])" if curve.parameters else "f(x[arm])")
     if heterogeneity.formula is not None:
         terms.append("delta[arm]")
-    yield _line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood.contrasts))
+    yield _line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood))
     yield _line(
         f"f(x) = {curve.text}", note="; ".join(filter(None, ("for x > 0; f(0) = 0", curve.symbols)))
     )
@@ -213,8 +218,10 @@ def _sampling_lines(
             yield _line(f"{name} = {value:g}", note="declared, not learned")
 
 
-def _baseline_note(contrasts: bool) -> str:
-    return "a study's baseline cancels in its contrasts" if contrasts else ""
+def _baseline_note(likelihood: Likelihood) -> str:
+    if likelihood.contrasts:
+        return "a study's baseline cancels in its contrasts"
+    return "a study's baseline cancels given its total" if likelihood.conditional else ""
 
 
 def _parameter_lines(

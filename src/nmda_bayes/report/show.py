@@ -13,12 +13,21 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import TEXT as RESPONDERS
-from nmda_bayes.design import LABELS, LEFT_OUT, OUTCOMES, build_design, coefficient
+from nmda_bayes.design import (
+    LABELS,
+    LEFT_OUT,
+    OUTCOMES,
+    build_design,
+    coefficient,
+    silent_trials,
+)
 from nmda_bayes.model import model_of
 from nmda_bayes.priors import prior_text
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 
 NO_REASON = "no reason given"
+#: Said of trials whose total is taken as known.
+SILENT = "says nothing, since nobody or everybody in it had the event"
 
 
 def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
@@ -45,7 +54,7 @@ def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
     lines = [spec.title, "=" * len(spec.title), spec.question.strip(), ""]
     for name, outcome in spec.outcomes.items():
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
-        lines += [*_model_lines(name, outcome), "", *_seen_lines(reported), ""]
+        lines += [*_model_lines(name, outcome), "", *_seen_lines(outcome, reported), ""]
         lines += [*_advice_lines(outcome, reported), ""]
     lines += [*_class_lines(design[LABELS].to_dataset())]
     lines += [*_left_out_lines(design[LEFT_OUT].to_dataset()), ""]
@@ -60,7 +69,7 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     likelihood = LIKELIHOODS[outcome.likelihood]
     title = f"Outcome {name}" + (f": {outcome.label}" if outcome.label else "")
     yield from (title, "-" * len(title))
-    baseline = "" if likelihood.contrasts else "baseline[study] + "
+    baseline = "baseline[study] + " if likelihood.has_baseline else ""
     yield f"  {likelihood.text}"
     for option, value in outcome.likelihood_options.items():
         yield f"    {option} = {value:g}, declared"
@@ -89,7 +98,7 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
             yield f"    {slot} ~ {text}   # {prior.why or NO_REASON}"
 
 
-def _seen_lines(reported: xr.Dataset) -> Iterator[str]:
+def _seen_lines(outcome: OutcomeSpec, reported: xr.Dataset) -> Iterator[str]:
     names = ["study", "agent", "condition", "exposure"]
     arms = pd.DataFrame({name: reported[name].to_numpy() for name in names})
     active = arms[arms["exposure"] > 0]
@@ -100,6 +109,9 @@ def _seen_lines(reported: xr.Dataset) -> Iterator[str]:
         count = mine["study"].nunique()
         plural = "study" if count == 1 else "studies"
         yield f"    {agent}: {count} {plural}, exposure {low:g} to {high:g}, in {where}"
+    silent = silent_trials(outcome, reported)
+    if silent:
+        yield f"    {SILENT}: {', '.join(silent)}"
 
 
 def _class_lines(labels: xr.Dataset) -> Iterator[str]:

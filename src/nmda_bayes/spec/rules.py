@@ -49,7 +49,7 @@ def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
     if curve is None or heterogeneity is None or likelihood is None:
         return None
-    baseline = () if likelihood.contrasts else (BASELINE,)
+    baseline = (BASELINE,) if likelihood.has_baseline else ()
     responders = (RESPONDER_SD, STARTING_LEVEL) if outcome.get("responders") else ()
     own = own_parameters(likelihood, outcome)
     return (*curve.parameters, *baseline, *heterogeneity.parameters, *own, *responders)

@@ -3,11 +3,16 @@
 Each likelihood names the columns it needs, its link, its own parameters, and one function that
 makes the observed variable. ``eta`` is the linear predictor over the arms that report the outcome.
 
-To add a likelihood, write its function under one `@likelihood` line in `means`, `counts` or
-`contrasts`.
+To add a likelihood, write its function under one `@likelihood` line in `means`, `counts`,
+`conditional` or `contrasts`.
 """
 
 from nmda_bayes.components.likelihoods.catalogue import LIKELIHOODS, Likelihood, likelihood
+from nmda_bayes.components.likelihoods.conditional import (
+    WAYS_AT_MOST,
+    count_ways,
+    hypergeometric,
+)
 from nmda_bayes.components.likelihoods.contrasts import contrast_covariance, normal_contrast
 from nmda_bayes.components.likelihoods.counts import (
     beta_binomial,
@@ -24,10 +29,13 @@ __all__ = [
     "LIKELIHOODS",
     "LOGIT",
     "Likelihood",
+    "WAYS_AT_MOST",
     "beta_binomial",
     "binomial",
     "binomial_cloglog",
     "contrast_covariance",
+    "count_ways",
+    "hypergeometric",
     "likelihood",
     "negative_binomial",
     "normal",

@@ -24,6 +24,8 @@ class Likelihood:
         The scale of the linear predictor.
     contrasts
         True where a row is a contrast of two arms; study baselines then cancel.
+    conditional
+        True where a trial's total is taken as known; study baselines then cancel too.
     observe
         ``observe(name, eta, reported, dim, *, parameter, ...)``: makes the observed variable in
         the model on the stack. ``reported`` holds the columns; ``dim`` is the observed variable's.
@@ -56,6 +58,12 @@ class Likelihood:
     shares: tuple[str, ...] = ()
     of_studies: tuple[str, ...] = ()
     also: str = ""
+    conditional: bool = False
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether it asks for the level of a study, beside differences between its arms."""
+        return not (self.contrasts or self.conditional)
 
     @property
     def splits_error(self) -> bool:
@@ -87,6 +95,7 @@ def likelihood(
     shares: str = "",
     of_studies: str = "",
     also: str = "",
+    conditional: bool = False,
 ) -> Callable[[Callable[..., Any]], Likelihood]:
     """Enter a sampling model in the catalogue under its function's name.
 
@@ -108,6 +117,8 @@ def likelihood(
         The parameters that a study may have of its own.
     also
         A column that is observed beside the first where a row gives it.
+    conditional
+        True where a trial's total is taken as known.
 
     Returns
     -------
@@ -131,6 +142,7 @@ def likelihood(
             tuple(shares.split()),
             tuple(of_studies.split()),
             also,
+            conditional,
         )
         LIKELIHOODS[made.name] = made
         return made

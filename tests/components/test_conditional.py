@@ -1,0 +1,119 @@
+"""Counts given their margins: against SciPy's distribution, and against every way written out."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+from scipy.special import comb
+
+from nmda_bayes.components.likelihoods import WAYS_AT_MOST, count_ways
+from nmda_bayes.design import build_design
+from nmda_bayes.errors import EvidenceError
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.inference.exact import reasons_against
+from nmda_bayes.model import CHEAP, build_model
+from nmda_bayes.report.show import show_text
+from tests import specs
+
+SPEC = specs.spec(specs.outcome("hypergeometric", "linear", "none"))
+#: A: two arms. B: three, of which every event falls on a few people. C: nobody. D: everybody.
+ROWS = specs.rows("""
+    study agent    dose events n
+    A     placebo  0    2      30
+    A     ketamine 1    6      28
+    B     placebo  0    1      5
+    B     ketamine 1    2      4
+    B     ketamine 2    3      6
+    C     placebo  0    0      40
+    C     ketamine 1    0      41
+    D     placebo  0    7      7
+    D     ketamine 1    8      8
+""")
+
+
+def by_arm(rows: pd.DataFrame, slope: float) -> np.ndarray:
+    model = build_model(SPEC, load_evidence(rows))
+    compiled = model.compile_logp(vars=[model["reported"]], sum=False, mode="FAST_COMPILE")
+    return np.asarray(compiled({"slope": np.array(slope)})[0])
+
+
+def by_listing(events: np.ndarray, n: np.ndarray, eta: np.ndarray) -> float:
+    """Log density of a trial from every way that keeps its total."""
+    ways = np.array(list(product(*(range(m + 1) for m in n))))
+    ways = ways[ways.sum(axis=1) == events.sum()]
+    weight = dict(
+        zip(map(tuple, ways.tolist()), (comb(n, ways) * np.exp(ways * eta)).prod(1), strict=True)
+    )
+    return float(np.log(weight[tuple(events.tolist())] / sum(weight.values())))
+
+
+@pytest.mark.parametrize("slope", [-1.5, 0.0, 2.0])
+def test_two_arms_are_fishers_noncentral_hypergeometric(slope):
+    found = by_arm(ROWS, slope)
+    assert found.shape == (9,)
+    expected = stats.nchypergeom_fisher(58, 28, 8, np.exp(slope)).logpmf(6)
+    assert_allclose(found[:2].sum(), expected, rtol=1e-10)
+    assert_allclose(found[0], found[1])
+
+
+@pytest.mark.parametrize("slope", [-0.7, 0.4])
+def test_three_arms_against_every_way_of_their_total(slope):
+    mine = ROWS[ROWS["study"] == "B"]
+    events, n = mine["events"].to_numpy(), mine["n"].to_numpy()
+    expected = by_listing(events, n, slope * mine["dose"].to_numpy(float))
+    assert_allclose(by_arm(ROWS, slope)[2:5].sum(), expected, rtol=1e-10)
+    assert count_ways(events, n) == sum(
+        sum(way) == events.sum() for way in product(*(range(m + 1) for m in n))
+    )
+
+
+def test_trials_of_nobody_or_everybody_say_nothing_and_show_says_so():
+    assert_allclose(by_arm(ROWS, 3.0)[5:], 0.0, atol=1e-12)
+    text = show_text(SPEC, load_evidence(ROWS))
+    assert "says nothing, since nobody or everybody in it had the event: C, D" in text
+    assert "baseline[study]" not in text
+
+
+@pytest.mark.parametrize("slope", [-40.0, 0.3, 40.0])
+def test_large_trials_and_far_effects_stay_finite(slope):
+    rows = ROWS.iloc[:2].assign(events=[2600, 3100], n=[9000, 9100])
+    model = build_model(SPEC, load_evidence(rows))
+    point = {"slope": np.array(slope)}
+    density = model.compile_logp(vars=[model["reported"]], mode="FAST_COMPILE")(point)
+    gradient = model.compile_dlogp(mode="FAST_COMPILE")(point)
+    assert np.isfinite(density)
+    assert np.isfinite(gradient).all()
+
+
+def test_drawn_counts_keep_their_totals_and_follow_the_distribution():
+    model = pm.do(build_model(SPEC, load_evidence(ROWS)), {"slope": np.array(0.8)})
+    drawn = pm.draw(model["reported"], 2000, random_seed=1, **CHEAP)
+    assert drawn.shape == (2000, 9)
+    for mine, total in ((slice(0, 2), 8), (slice(2, 5), 6), (slice(5, 7), 0), (slice(7, 9), 15)):
+        assert (drawn[:, mine].sum(axis=1) == total).all()
+    expected = stats.nchypergeom_fisher(58, 28, 8, np.exp(0.8))
+    error = expected.std() / np.sqrt(2000)
+    assert_allclose(drawn[:, 1].mean(), expected.mean(), atol=4 * error)
+
+
+def test_too_many_ways_are_refused_and_named():
+    rows = ROWS.iloc[2:5].assign(events=[300, 300, 300], n=[900, 900, 900])
+    with pytest.raises(EvidenceError, match="study 'B' may fall on its arms in") as told:
+        build_model(SPEC, load_evidence(rows))
+    assert "binomial" in told.value.faults[0].mend
+    assert count_ways(np.array([300] * 3), np.array([900] * 3)) == 901 * 902 // 2 > WAYS_AT_MOST
+
+
+def test_a_trial_of_one_arm_is_left_out_with_its_reason():
+    rows = pd.concat([ROWS, ROWS.iloc[:1].assign(study="E")])
+    design = build_design(SPEC, load_evidence(rows))
+    left = design["left_out"].to_dataset()
+    assert left["study"].to_numpy().tolist() == ["E"]
+    assert "one arm left" in left["reason"].to_numpy()[0]
+    assert any("not normal" in reason for reason in reasons_against(SPEC, design))
