@@ -12,6 +12,9 @@ AGENT_CLASS: Final = "agent_class"
 CONDITION: Final = "condition"
 STUDY: Final = "study"
 STRATUM: Final = "stratum"
+#: What trials are nested in, and the treatments of each.
+CLUSTER: Final = "cluster"
+CLUSTER_ARM: Final = "cluster_arm"
 ARM: Final = "arm"
 CONTRAST: Final = "contrast"
 OUTCOME: Final = "outcome"
@@ -20,6 +23,8 @@ PAIR: Final = "outcome_pair"
 AGENT_PARAMETER: Final = "agent_parameter"
 PARAMETER_PAIR: Final = "parameter_pair"
 DOSE: Final = "dose"
+#: Hours after the end of treatment, negative before.
+HOUR: Final = "hour"
 CHAIN: Final = "chain"
 DRAW: Final = "draw"
 SAMPLE: Final = (CHAIN, DRAW)

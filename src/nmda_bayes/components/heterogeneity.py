@@ -8,6 +8,14 @@ Whitehead 1996).
 With ``arm_t`` those effects share a divisor within a study, so that a contrast has a t distribution
 of scale heterogeneity_sd: one study may stand far apart without drawing the others after it (Lee
 and Thompson 2008). As a scale mixture the effects stay non-centred, and correlated as before.
+
+With ``nested``, trials stand in clusters (schools in districts, centres in programmes): a treatment
+has an effect N(0, cluster_sd² / 2) in every cluster, beside that of its arm. A contrast then has
+variance heterogeneity_sd² + cluster_sd², of which two trials of a cluster share the second part:
+the three-level model (Konstantopoulos 2011).
+
+With ``arm_fading`` arms differ in the size of their effect, which a time course then carries: once
+an effect is gone, so is what set its trial apart. Without a course it is ``arm``.
 """
 
 from __future__ import annotations
@@ -36,6 +44,10 @@ class Heterogeneity:
         The formula as a reader would write it.
     heavy
         True where the formula takes ``tails``, the divisors of the arms' studies.
+    nested
+        True where the formula takes ``cluster``, standard normal effects of treatments in clusters.
+    fades
+        True where the formula takes ``share``, how much of the effect is there at the hour.
     """
 
     name: str
@@ -43,6 +55,8 @@ class Heterogeneity:
     formula: Callable[..., Any] | None
     text: str
     heavy: bool = False
+    fades: bool = False
+    nested: bool = False
 
 
 HETEROGENEITIES: dict[str, Heterogeneity] = {"none": Heterogeneity("none", (), None, "0")}
@@ -65,7 +79,8 @@ def heterogeneity(text: str) -> Callable[[Callable[..., Any]], Heterogeneity]:
     def enter(formula: Callable[..., Any]) -> Heterogeneity:
         signature = inspect.signature(formula).parameters
         names = tuple(p.name for p in signature.values() if p.kind is p.KEYWORD_ONLY)
-        made = Heterogeneity(formula.__name__, names, formula, text, "tails" in signature)
+        takes = (word in signature for word in ("tails", "share", "cluster"))
+        made = Heterogeneity(formula.__name__, names, formula, text, *takes)
         HETEROGENEITIES[made.name] = made
         return made
 
@@ -82,3 +97,15 @@ def arm(offset: Any, *, heterogeneity_sd: Any) -> Any:
 def arm_t(offset: Any, tails: Any, *, heterogeneity_sd: Any) -> Any:
     """Contrasts with the tails of a t distribution, of which heterogeneity_sd is the scale."""
     return heterogeneity_sd / math.sqrt(2.0) * offset / tails
+
+
+@heterogeneity("heterogeneity_sd / √2 · z[arm] · g(hour)")
+def arm_fading(offset: Any, share: Any, *, heterogeneity_sd: Any) -> Any:
+    """Arms differ in the size of an effect, and the difference comes and goes with the effect."""
+    return heterogeneity_sd / math.sqrt(2.0) * offset * share
+
+
+@heterogeneity("heterogeneity_sd / √2 · z[arm] + cluster_sd / √2 · z[treatment in its cluster]")
+def nested(offset: Any, cluster: Any, *, heterogeneity_sd: Any, cluster_sd: Any) -> Any:
+    """Arms in trials in clusters, whose trials resemble each other in what a treatment does."""
+    return (heterogeneity_sd * offset + cluster_sd * cluster) / math.sqrt(2.0)

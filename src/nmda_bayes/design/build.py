@@ -14,8 +14,11 @@ import xarray as xr
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.design.choose import AS_ARM, Chosen, choose
+from nmda_bayes.design.bias_columns import add_bias_columns
+from nmda_bayes.design.choose import AS_ARM, Chosen, Tables, choose
+from nmda_bayes.design.kinetics import KINETICS, kinetics_faults, kinetics_of, kinetics_tables
 from nmda_bayes.design.margins import margin_faults
+from nmda_bayes.design.readings import whole_arms
 from nmda_bayes.design.splitting import nodes, original_agent, relabelled, split_faults
 from nmda_bayes.design.study_columns import column_faults, uneven_faults
 from nmda_bayes.errors import EvidenceError, Fault, SpecError, nearest
@@ -55,6 +58,7 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
         If nothing is left for an outcome, or what is left cannot identify it.
     """
     selected, faults = _select(spec, evidence)
+    faults = faults or list(kinetics_faults(spec, selected))
     if faults:
         raise SpecError(faults)
     chosen = {name: choose(name, spec, selected) for name in spec.outcomes}
@@ -68,10 +72,11 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     faults = [f for name, one in chosen.items() for f in _faults_of(name, one, spec, evidence)]
     if faults:
         raise EvidenceError(faults)
+    add_bias_columns(chosen, spec, selected, evidence)
     unclassed = list(_class_faults(spec, chosen))
     if unclassed:
         raise SpecError(unclassed)
-    return _as_tree(chosen, spec, evidence)
+    return _as_tree(chosen, spec, evidence, selected)
 
 
 def _select(
@@ -79,6 +84,7 @@ def _select(
 ) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
     """Join rows to arm and study, rename agents, keep what ``select`` names, drop ``exclude``."""
     studies, arms = table(evidence, "studies"), table(evidence, "arms")
+    arms = arms.assign(agent_given=arms["agent"])
     studies = studies.drop(columns=[c for c in ("notes",) if c in studies])
     judged = worst_judgements(evidence)
     if judged is not None and JUDGEMENT not in studies:
@@ -105,6 +111,8 @@ def _select(
                 kept = kept.assign(**{column: kept[column].replace(dict(spec.agents))})
             frames[name] = kept.reset_index(drop=True)
     frames |= {"references": table(evidence, "reference_doses"), "arms": arms}
+    if spec.pharmacokinetics is not None:
+        frames |= kinetics_tables(evidence)
     return frames, faults
 
 
@@ -287,9 +295,12 @@ def _parameters(spec: AnalysisSpec) -> Iterator[ParameterSpec]:
         yield from outcome.parameters.values()
 
 
-def _as_tree(chosen: dict[str, Chosen], spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
+def _as_tree(
+    chosen: dict[str, Chosen], spec: AnalysisSpec, evidence: xr.DataTree, selected: Tables
+) -> xr.DataTree:
     columns = ["arm", "study", "agent", "condition", "route", "regimen"]
-    everyone = pd.concat([one.arms[columns] for one in chosen.values()])
+    whole = {name: whole_arms(one.arms) for name, one in chosen.items()}
+    everyone = pd.concat([one.arms[columns].assign(arm=whole[n]) for n, one in chosen.items()])
     arms = everyone.drop_duplicates("arm").reset_index(drop=True)
     active = pd.concat([one.arms.loc[one.arms["exposure"] > 0, "agent"] for one in chosen.values()])
     groups = {
@@ -302,11 +313,13 @@ def _as_tree(chosen: dict[str, Chosen], spec: AnalysisSpec, evidence: xr.DataTre
         classes = np.array(named, dtype=object)
         groups[LABELS] = groups[LABELS].assign(class_of_agent=("agent", classes))
     for name, one in chosen.items():
-        position = arms.reset_index().set_index("arm")["index"].loc[one.arms["arm"]]
+        position = arms.reset_index().set_index("arm")["index"].loc[whole[name]]
         dataset = _dataset(one.arms.assign(position=position.to_numpy()), "arm")
         if one.contrasts is not None:
             dataset = dataset.merge(_dataset(one.contrasts, "contrast"))
         groups[f"{OUTCOMES}/{name}"] = dataset
+    if (kinetics := kinetics_of(spec, selected)) is not None:
+        groups[KINETICS] = _dataset(kinetics.used_rows(), "row")
     left_out = pd.concat([one.left_out for one in chosen.values()], ignore_index=True)
     groups[LEFT_OUT] = _dataset(left_out.rename_axis("row").reset_index(), "row")
     return xr.DataTree.from_dict(groups)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.responders import Cutoff, cutoff_of
+from nmda_bayes.design.concentrations import READ_COLUMNS, placed
 from nmda_bayes.design.cutoffs import join_cutoffs
+from nmda_bayes.design.readings import COLUMNS as CLOCK_COLUMNS
+from nmda_bayes.design.readings import on_the_clock, together, unit_of
 from nmda_bayes.design.sieve import (
     Sieve,
-    exposure_of,
     keep_complete,
     keep_measure,
     keep_one_row_a_contrast,
@@ -42,7 +43,7 @@ ROW_COLUMNS = [
     *("se_from", "same_people"),
 ]
 #: Doses stand in these columns of arms beside those that reference doses name.
-SIDE_COLUMNS = ("route", "dose")
+SIDE_COLUMNS = ("route", "dose", "schedule", "agent_given")
 
 Tables = dict[str, pd.DataFrame]
 
@@ -169,20 +170,20 @@ def _arms_of(
         sieve.keep(
             sieve.rows["same_people"] == 0, "a crossover trial, and not its first period alone"
         )
-    exposure = exposure_of(spec, outcome, sieve.rows, selected["references"])
-    sieve.rows = sieve.rows.assign(exposure=exposure)
-    sieve.keep(sieve.rows["exposure"].notna(), EXPOSURES[outcome.exposure].missing)
+    sieve.rows = placed(spec, outcome, sieve.rows, selected)
+    sieve.keep(sieve.rows["exposure"].notna(), sieve.rows["exposure_missing"])
     if outcome.time is not None:
         keep_time(sieve, outcome.time)
     keep_described(sieve, outcome, selected)
     keep_measure(sieve)
-    keep_one_row_an_arm(sieve)
+    keep_one_row_an_arm(sieve, unit_of(outcome))
     baseline = outcome.parameters.get(BASELINE)
     if baseline is None or baseline.pooling == "independent":
-        count = sieve.rows.groupby("study")["arm"].transform("size")
+        count = sieve.rows.groupby(together(outcome))["arm"].transform("size")
         sieve.keep(count >= 2, "one arm left in its study: no difference to learn from")
-    rows = sieve.rows.assign(report=report)
-    kept = [*ARM_COLUMNS, *columns, *ROW_COLUMNS, *study_columns(outcome)]
+    rows = on_the_clock(outcome, sieve.rows.assign(report=report))
+    read = [column for column in (*READ_COLUMNS, *CLOCK_COLUMNS) if column in rows]
+    kept = [*ARM_COLUMNS, *columns, *ROW_COLUMNS, *read, *study_columns(outcome)]
     arms = rows.reindex(columns=kept).reset_index(drop=True)
     return Chosen(arms, None, sieve.left_out())
 
@@ -201,10 +202,9 @@ def _choose_contrasts(name: str, spec: AnalysisSpec, selected: Tables, taken: se
         sieve.rows = stretch(outcome, rows, levels="estimate", spreads="se comparator_se")
     keep_complete(sieve, ("estimate", "se"))
     for side in ("", "comparator_"):
-        placed = _side(sieve.rows, selected, side)
-        exposure = exposure_of(spec, outcome, placed, selected["references"])
-        sieve.rows = sieve.rows.assign(**{f"{side}exposure": exposure})
-        sieve.keep(sieve.rows[f"{side}exposure"].notna(), EXPOSURES[outcome.exposure].missing)
+        arms = placed(spec, outcome, _side(sieve.rows, selected, side), selected)
+        sieve.rows = sieve.rows.assign(**{f"{side}exposure": arms["exposure"]})
+        sieve.keep(sieve.rows[f"{side}exposure"].notna(), arms["exposure_missing"])
     if outcome.time is not None:
         keep_time(sieve, outcome.time)
     keep_described(sieve, outcome, selected)
@@ -220,7 +220,8 @@ def _side(rows: pd.DataFrame, selected: Tables, side: str) -> pd.DataFrame:
     known = arms.reindex(rows[f"{side}arm"]).set_axis(rows.index)
     own = {c: rows[f"{side}{c}"] for c in doses if f"{side}{c}" in rows}
     filled = {c: own[c].where(own[c].notna(), known[c]) for c in own}
-    return known.assign(agent=rows["comparator" if side else "agent"], **filled)
+    agent = rows["comparator" if side else "agent"]
+    return known.assign(agent=agent, **filled, **rows[["study", "time_hours"]])
 
 
 def _compared(rows: pd.DataFrame, of_studies: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -15,6 +15,7 @@ from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.evidence.tree import NO_DISPERSION
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 from nmda_bayes.spec.parts import TimeSpec
+from nmda_bayes.spec.time import ALL_READINGS
 
 #: Hours since treatment began that a review's windows cover, for rows that give no hour: up to a
 #: week, to three months, later.
@@ -179,7 +180,7 @@ def exposure_of(
 
 
 def keep_time(sieve: Sieve, time: TimeSpec) -> None:
-    """Keep each study's best time point, the same for all its arms.
+    """Keep each study's best time point, the same for all its arms, or all of them.
 
     Parameters
     ----------
@@ -196,6 +197,9 @@ def keep_time(sieve: Sieve, time: TimeSpec) -> None:
     sieve.keep(
         (hours.abs() <= limit) | undated, "outside the time window, or its time is not known"
     )
+    if time.rule == ALL_READINGS:
+        sieve.keep(sieve.rows["time_hours"] >= 0, "read before treatment began")
+        return
     rows = sieve.rows
     hours = rows["hours_after_treatment"]
     cost = {"nearest_end_of_treatment": hours.abs(), "earliest": hours, "latest": -hours}[time.rule]
@@ -246,13 +250,15 @@ def keep_measure(sieve: Sieve) -> None:
         )
 
 
-def keep_one_row_an_arm(sieve: Sieve) -> None:
-    """Keep no person twice, and one time point of each study.
+def keep_one_row_an_arm(sieve: Sieve, unit: list[str]) -> None:
+    """Keep no person twice, and one time point of each study unless the hour is in the unit.
 
     Parameters
     ----------
     sieve
         The rows of arms, with exposure and overlaps.
+    unit
+        The columns that tell one row from another.
     """
     strata = sieve.rows["overlaps"].str.startswith(STRATUM)
     sieve.keep(~strata, "a stratum of an arm, which is not what was randomised")
@@ -260,8 +266,8 @@ def keep_one_row_an_arm(sieve: Sieve) -> None:
     whole = (rows["overlaps"] == "") & (rows["exposure"] > 0)
     has_whole = whole.groupby(rows["study"]).transform("any")
     sieve.keep((rows["overlaps"] == "") | ~has_whole, "its patients are counted in other arms")
-    _keep_one_time(sieve, ["arm"])
-    first = ~sieve.rows.duplicated("arm")
+    _keep_one_time(sieve, unit)
+    first = ~sieve.rows.duplicated(unit)
     sieve.keep(first, "another row of this arm was chosen")
 
 

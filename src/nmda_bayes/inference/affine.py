@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -65,6 +66,8 @@ def linear(outcome: Outcome, scales: Mapping[str, xr.DataArray]) -> Linear:
     sizes |= {dim: len(labels) for dim, labels in outcome.studies.items()}
     sizes |= {dim: outcome.labels.sizes[dim] for dim in (AGENT, CONDITION)}
     sizes[AGENT_CLASS] = len(outcome.classes)
+    if HETEROGENEITIES[outcome.spec.heterogeneity].nested:
+        sizes[outcome.cluster_arm] = len(set(outcome.cluster_arms))
     latents = Latents(sizes)
     _eta(outcome, latents, scales, 1)  # a first pass enters the variables
     width = latents.size + 1
@@ -106,8 +109,19 @@ def _eta(
         name = outcome.name("arm" + OFFSET)
         latents.enter(name, (outcome.arm,), 0.0, 1.0)
         given = {k: theta[k] for k in heterogeneity.parameters}
-        eta = eta + heterogeneity.formula(latents.form(name, width), **given)
+        more: tuple[Any, ...] = (1.0,) if heterogeneity.fades else ()  # without a course: all of it
+        if heterogeneity.nested:
+            more = (_of_clusters(outcome, latents, width),)
+        eta = eta + heterogeneity.formula(latents.form(name, width), *more, **given)
     return eta
+
+
+def _of_clusters(outcome: Outcome, latents: Latents, width: int) -> xr.DataArray:
+    """Effects of the treatments of each cluster, at the arms."""
+    name, labels = outcome.name("cluster" + OFFSET), list(dict.fromkeys(outcome.cluster_arms))
+    latents.enter(name, (outcome.cluster_arm,), 0.0, 1.0)
+    where = xr.DataArray([labels.index(at) for at in outcome.cluster_arms], dims=outcome.arm)
+    return latents.form(name, width).isel({outcome.cluster_arm: where})
 
 
 def _places(outcome: Outcome, column: str, labels: np.ndarray) -> xr.DataArray:

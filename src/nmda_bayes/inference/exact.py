@@ -24,9 +24,10 @@ import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.pooling import POOLINGS, SPREADS
-from nmda_bayes.design import AS_RESPONDERS, covariates_of
+from nmda_bayes.design import AS_RESPONDERS, WHOLE_ARM, covariates_of
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
 from nmda_bayes.inference.affine import Linear, affine_parameter, linear
+from nmda_bayes.inference.bias_reasons import bias_reasons
 from nmda_bayes.inference.latents import LATENT, POINT
 from nmda_bayes.inference.quantiles import mixture_quantile
 from nmda_bayes.inference.regression import solve
@@ -34,7 +35,8 @@ from nmda_bayes.inference.scales import Scale, ScaleGrid, scale_grid
 from nmda_bayes.model import CHEAP, Outcome, Sites, outcomes_of, parameters_of
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.prior import PriorSpec
-from nmda_bayes.spec.rules import HETEROGENEITY_SD, natural
+from nmda_bayes.spec.pooling_rules import CLUSTER_SD, TRIAL_SDS
+from nmda_bayes.spec.rules import natural
 
 #: More scales than these are summed too slowly: 60 points each, and a regression at every one.
 SCALES_AT_MOST = 2
@@ -83,6 +85,7 @@ def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
     if same and crossover is not None and outcome.label not in crossover.as_parallel:
         yield "the within-person correlation of crossover trials is not known"
     yield from _uneven(outcome)
+    yield from bias_reasons(part.bias)
     names = [scale.name for scale in _scales(outcome)]
     if len(names) > SCALES_AT_MOST:
         yield f"{len(names)} scales to sum over ({', '.join(names)}), at most {SCALES_AT_MOST}"
@@ -94,6 +97,10 @@ def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
 
 def _uneven(outcome: Outcome) -> Iterator[str]:
     """Say what is not one normal of one spread."""
+    if outcome.spec.over_time.parameters:
+        yield f"the course '{outcome.spec.course}' is not linear in what it learns"
+    if WHOLE_ARM in outcome.reported:
+        yield "arms are read at several hours"
     if HETEROGENEITIES[outcome.spec.heterogeneity].heavy:
         yield "effects of arms have the tails of a t distribution"
     for name, parameter in outcome.spec.parameters.items():
@@ -102,7 +109,7 @@ def _uneven(outcome: Outcome) -> Iterator[str]:
         if parameter.covariates and name in _bent_parameters(outcome):
             on = ", ".join(parameter.covariates)
             yield f"'{name}', which the curve is not linear in, is regressed on {on}"
-        if parameter.by:
+        if parameter.by and name != CLUSTER_SD:
             yield f"'{name}' differs by {parameter.by}"
 
 
@@ -118,10 +125,10 @@ def _scales(outcome: Outcome) -> list[Scale]:
                 continue
             spread = slot.startswith(SPREADS)
             bent = slot == "location" and (
-                name == HETEROGENEITY_SD or name in _bent_parameters(outcome)
+                name in TRIAL_SDS or name in _bent_parameters(outcome)
             )
             if spread or bent:
-                positive = spread or name == HETEROGENEITY_SD or given != name
+                positive = spread or name in TRIAL_SDS or given != name
                 found.append(Scale(sites.slot_name(slot), prior.dist, prior.kwargs, positive))
     return found
 

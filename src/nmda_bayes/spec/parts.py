@@ -23,7 +23,10 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import cutoff_of
+from nmda_bayes.components.time import COURSES, Course
+from nmda_bayes.spec.bias import BiasSpec
 from nmda_bayes.spec.prior import Frozen, PriorSpec, known, listed
+from nmda_bayes.spec.time import CourseName, CourseOptions, RepeatedSpec, TimeSpec
 
 
 def _frozen(value: Any) -> Any:
@@ -120,15 +123,6 @@ class ParameterSpec(Frozen):
     by: str = ""
 
 
-class TimeSpec(Frozen):
-    """Which of a study's time points enters: one for each outcome."""
-
-    rule: Literal["nearest_end_of_treatment", "earliest", "latest"]
-    at_most_hours: Annotated[float, Field(ge=0)] | None = None
-    undated: Literal["window_of_the_end", "leave_out"] = "leave_out"
-    why: str = ""
-
-
 class ContrastsSpec(Frozen):
     """Trials that print only a difference between arms, beside those that report the arms."""
 
@@ -161,8 +155,11 @@ class OutcomeSpec(Frozen):
     better: Literal["lower", "higher", ""] = ""
     scale: tuple[float, float] | None = None
     time: TimeSpec | None = None
+    course: CourseName = "constant"
+    course_options: CourseOptions = {}
     contrasts: ContrastsSpec | None = None
     responders: RespondersSpec | None = None
+    bias: BiasSpec = BiasSpec()
     # Consistency dropped, for every comparison or for the one of two agents (design/splitting.py).
     effects: Literal["consistent", "unrelated"] = "consistent"
     split: tuple[str, str] | None = None
@@ -172,6 +169,11 @@ class OutcomeSpec(Frozen):
     def shape(self) -> Curve:
         """The outcome's curve, its options filled in."""
         return CURVES[self.curve].given(self.curve_options)
+
+    @property
+    def over_time(self) -> Course:
+        """The time course of its effects, its options filled in."""
+        return COURSES[self.course].given(self.course_options)
 
 
 class CrossoverSpec(Frozen):
@@ -187,6 +189,7 @@ class DesignsSpec(Frozen):
     """How designs other than parallel arms enter."""
 
     crossover: CrossoverSpec | None = None
+    repeated: RepeatedSpec | None = None
 
 
 class CorrelationPrior(Frozen):

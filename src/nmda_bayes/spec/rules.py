@@ -16,7 +16,9 @@ from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.priors import EXAMPLE
+from nmda_bayes.spec.bias_rules import bias_faults
 from nmda_bayes.spec.consistency_rules import consistency_faults
+from nmda_bayes.spec.kinetics import kinetics_faults
 from nmda_bayes.spec.likelihood_rules import likelihood_faults, own_parameters
 from nmda_bayes.spec.mixing_rules import crossover_faults, mixing_faults
 from nmda_bayes.spec.part_rules import curve_faults, curve_of, library_prior_faults
@@ -27,6 +29,7 @@ from nmda_bayes.spec.pooling_rules import (
     class_faults,
     parameter_faults,
 )
+from nmda_bayes.spec.time import course_of, repeated_faults, time_faults
 
 __all__ = ["BASELINE", "HETEROGENEITY_SD", "natural", "needed_parameters", "spec_faults"]
 
@@ -47,12 +50,17 @@ def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
     curve = curve_of(outcome)
     heterogeneity = HETEROGENEITIES.get(str(outcome.get("heterogeneity")))
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
-    if curve is None or heterogeneity is None or likelihood is None:
+    course = course_of(outcome)
+    if curve is None or heterogeneity is None or likelihood is None or course is None:
         return None
     baseline = (BASELINE,) if likelihood.has_baseline else ()
     responders = (RESPONDER_SD, STARTING_LEVEL) if outcome.get("responders") else ()
     own = own_parameters(likelihood, outcome)
-    return (*curve.parameters, *baseline, *heterogeneity.parameters, *own, *responders)
+    over_time = course.parameters
+    return (
+        *(*curve.parameters, *over_time, *baseline),
+        *(*heterogeneity.parameters, *own, *responders),
+    )
 
 
 def natural(name: str) -> str:
@@ -92,10 +100,14 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         yield from mixing_faults(f"outcomes.{name}", _mapping(outcome))
         yield from consistency_faults(f"outcomes.{name}", _mapping(outcome))
         yield from likelihood_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from bias_faults(f"outcomes.{name}", _mapping(outcome), outcomes)
+        yield from time_faults(f"outcomes.{name}", _mapping(outcome))
     yield from crossover_faults(content, outcomes)
+    yield from repeated_faults(content, outcomes)
     yield from class_faults(content, outcomes)
     yield from agent_correlation_faults(content, outcomes)
     yield from _correlation_faults(content, outcomes)
+    yield from kinetics_faults(content)
     window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
     for side in ("benefit", "harm"):
         if side in window and window[side] not in outcomes:
