@@ -1,0 +1,158 @@
+"""Variants as data: a name, a whole spec, why, and which choice of the analysis it turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import xarray as xr
+
+from nmda_bayes.errors import Fault, InputError, SpecError
+from nmda_bayes.inference.fitting import method_of
+from nmda_bayes.sensitivity.designs import Designs
+from nmda_bayes.sensitivity.merging import merged, removal_faults
+from nmda_bayes.spec import AnalysisSpec
+
+BASE, NAMED, MULTIVERSE = "base", "named", "multiverse"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A variant as it is written: what differs from the base.
+
+    Attributes
+    ----------
+    name
+        As the user calls it.
+    partial
+        What differs, of the spec's shape.
+    why
+        The reason.
+    kind
+        ``named``, or the generator that made it.
+    choices
+        Which choice it turns, and to what: the rows beneath a specification curve.
+    without
+        Dotted keys of the base to leave out.
+    generated
+        True where a rule wrote it: that it cannot be fitted is then an answer and no fault.
+    """
+
+    name: str
+    partial: Mapping[str, Any]
+    why: str
+    kind: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    generated: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One analysis of a sensitivity analysis, whole and validated.
+
+    Attributes
+    ----------
+    name
+        As the user calls it.
+    spec
+        The analysis.
+    why
+        The reason.
+    kind
+        ``base``, ``named``, ``multiverse``, or the generator that made it.
+    choices
+        Which choice it turns, and to what; empty for the base.
+    fallen
+        Keys of the base that a changed part had no use for.
+    design
+        The rows that it sees; None where it cannot be fitted.
+    impossible
+        Why it cannot be fitted; empty where it can.
+    """
+
+    name: str
+    spec: AnalysisSpec
+    why: str
+    kind: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    fallen: tuple[str, ...] = ()
+    design: xr.DataTree | None = None
+    impossible: str = ""
+
+
+def as_variants(designs: Designs, drafts: Iterable[Draft], *, file: str = "") -> dict[str, Variant]:
+    """Make variants whole, and check all of them before anything runs.
+
+    Parameters
+    ----------
+    designs
+        The base and its evidence.
+    drafts
+        What differs.
+    file
+        Where they are written, for messages.
+
+    Returns
+    -------
+    dict[str, Variant]
+        By name, the base first. Each has its design.
+
+    Raises
+    ------
+    SpecError
+        With every fault of every variant.
+    """
+    base = designs.base
+    content = base.model_dump(mode="json", exclude_none=True)
+    faults: list[Fault] = []
+    made = {BASE: Variant(BASE, base, "As the analysis was planned.", BASE)}
+    for draft in drafts:
+        key = f"{draft.kind}: {draft.name}" if draft.generated else f"variants.{draft.name}"
+        if draft.name in made:
+            mend = "Give each a name of its own."
+            faults.append(Fault("there are two of this name", mend, file, column=key))
+            continue
+        try:
+            made[draft.name] = _whole(content, draft)
+        except SpecError as error:
+            faults += [_placed(fault, key, file) for fault in error.faults]
+    written = {name for name, one in made.items() if one.kind in (BASE, NAMED)}
+    designed, more = _designed(made, designs, written, file)
+    if faults or more:
+        raise SpecError([*faults, *more])
+    return designed
+
+
+def _whole(base: Mapping[str, Any], draft: Draft) -> Variant:
+    wrong = list(removal_faults(base, draft.without))
+    if wrong:
+        raise SpecError(wrong)
+    content, fallen = merged(base, draft.partial, draft.without)
+    spec = AnalysisSpec.from_dict({**content, "title": f"{content['title']}: {draft.name}"})
+    choices = draft.choices or {draft.name: "yes"}
+    return Variant(draft.name, spec, draft.why, draft.kind, choices, fallen)
+
+
+def _placed(fault: Fault, key: str, file: str) -> Fault:
+    return replace(fault, file=file, column=f"{key}.{fault.column}" if fault.column else key)
+
+
+def _designed(
+    variants: Mapping[str, Variant], designs: Designs, written: set[str], file: str
+) -> tuple[dict[str, Variant], list[Fault]]:
+    """Give each variant its rows, and say of each that has none why."""
+    found, faults = {}, []
+    for name, variant in variants.items():
+        try:
+            design = designs.of(variant.spec)
+            method_of(variant.spec, design)
+        except InputError as error:
+            told = "; ".join(fault.message for fault in error.faults)
+            found[name] = replace(variant, impossible=told)
+            if name in written:
+                faults += [_placed(fault, f"variants.{name}", file) for fault in error.faults]
+        else:
+            found[name] = replace(variant, design=design)
+    return found, faults
