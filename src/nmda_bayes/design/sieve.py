@@ -14,8 +14,7 @@ from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.evidence.tree import NO_DISPERSION
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
-from nmda_bayes.spec.parts import TimeSpec
-from nmda_bayes.spec.time import ALL_READINGS
+from nmda_bayes.spec.time import ALL_READINGS, TimeSpec
 
 #: Hours since treatment began that a review's windows cover, for rows that give no hour: up to a
 #: week, to three months, later.

@@ -152,6 +152,6 @@ def _read_between(
     if AFTER not in design:
         return low, high
     rows = design[["agent", "exposure", AFTER]].to_dataframe()
-    rows = rows[rows["exposure"] > 0].groupby("agent")[AFTER]
-    found = (rows.min().reindex(names), rows.max().reindex(names))
-    return low.copy(data=found[0].to_numpy()), high.copy(data=found[1].to_numpy())
+    hours = rows[rows["exposure"] > 0].groupby("agent")[AFTER]
+    first, last = hours.min().reindex(names), hours.max().reindex(names)
+    return low.copy(data=first.to_numpy()), high.copy(data=last.to_numpy())

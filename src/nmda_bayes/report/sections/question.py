@@ -28,7 +28,7 @@ from nmda_bayes.report.words import (
     probability,
     spread,
 )
-from nmda_bayes.spec.parts import TimeSpec
+from nmda_bayes.spec.time import TimeSpec
 
 #: Agents that the short answer speaks of; the results hold all.
 IN_SHORT = 6
