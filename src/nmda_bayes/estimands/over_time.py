@@ -137,7 +137,7 @@ def hours_of_relief(effect: xr.DataArray, at_least: float, better: str) -> xr.Da
     later = gain.sel({HOUR: gain[HOUR] >= 0})
     # Once too small, it does not count again: the run ends at the first hour that falls short.
     enough = (later >= at_least).astype(int).cumprod(HOUR).astype(bool)
-    last = xr.where(enough, later[HOUR], 0.0).max(HOUR)
+    last = later[HOUR].where(enough, 0.0).max(HOUR)
     censored = enough.isel({HOUR: -1}).mean(SAMPLE)
     return last.assign_coords(censored=censored.drop_vars(HOUR)).rename("hours")
 

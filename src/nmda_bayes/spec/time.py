@@ -149,8 +149,9 @@ def repeated_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) -> 
         if name not in outcomes:
             mend = nearest(str(name), list(outcomes))
             yield Fault(f"no outcome is called '{name}'", mend, column=f"{key}.as_independent")
-    kwargs = rho.get("kwargs") if isinstance(rho, Mapping) else None
-    if isinstance(kwargs, Mapping) and not is_share(str(rho.get("dist")), kwargs):
+    prior = rho if isinstance(rho, Mapping) else {}
+    kwargs = prior.get("kwargs")
+    if isinstance(kwargs, Mapping) and not is_share(str(prior.get("dist")), kwargs):
         yield Fault(
             "a within-arm correlation lies between 0 and 1, this prior does not",
             f"Write for instance {EXAMPLE}, or a number.",

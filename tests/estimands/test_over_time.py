@@ -1,0 +1,106 @@
+"""Effects over the hours after treatment, on draws written by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose
+
+from nmda_bayes.errors import SpecError
+from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
+from tests import specs
+from tests.conftest import draws, make_fit
+from tests.design.test_readings import READ, REPEATED
+
+SLOPE = np.array([-20.0, -16.0, -12.0, -8.0])
+HALF_LIFE = np.array([2.0, 4.0, 8.0, 1e6])
+HOURS = [-1.0, 0.0, 2.0, 4.0, 8.0, 24.0]
+
+
+def fitted(course: str = "exponential_decay", **values: np.ndarray) -> xr.DataTree:
+    parameters = {name: specs.parameter("common") for name in values}
+    outcome = specs.outcome(
+        "normal", "linear", "arm", parameters, better="lower", unit="points",
+        course=course, time={"rule": "every_reading"},
+    )  # fmt: skip
+    posterior = {
+        "slope": draws(SLOPE),
+        **{name: draws(value) for name, value in values.items()},
+    }
+    return make_fit(specs.spec(outcome, designs=REPEATED), READ, posterior)
+
+
+@pytest.fixture
+def fit() -> xr.DataTree:
+    return fitted(log_half_life=np.log(HALF_LIFE))
+
+
+def test_what_is_left_halves_with_each_half_life(fit):
+    share = share_left(fit, "pain", HOURS)
+    assert share.dims == ("hour", "chain", "draw")
+    assert_allclose(share.sel(hour=[-1.0, 0.0]), 1.0)
+    assert_allclose(share.sel(hour=4.0, chain=0), 2 ** (-4.0 / HALF_LIFE))
+
+
+def test_the_effect_is_that_of_the_dose_times_what_is_left(fit):
+    effect = effect_over_time(fit, "pain", HOURS, dose=[0.0, 1.0, 2.0])
+    assert effect.dims == ("agent", "condition", "dose", "hour", "chain", "draw")
+    assert_allclose(effect.sel(dose=0.0), 0.0)
+    at = effect.sel(dose=2.0, hour=8.0, chain=0).isel(agent=0, condition=0)
+    assert_allclose(at, 2 * SLOPE * 2 ** (-8.0 / HALF_LIFE))
+
+
+def test_hours_that_no_trial_read_are_extrapolated(fit):
+    effect = effect_over_time(fit, "pain", HOURS, dose=[1.0])
+    assert effect["extrapolated"].dims == ("hour", "agent")
+    ketamine = effect["extrapolated"].sel(agent="ketamine")
+    assert ketamine["read_from"] == 0.0
+    assert ketamine["read_to"] == 24.0
+    assert ketamine.to_series().to_dict() == dict(
+        zip(HOURS, [True, False, False, False, False, False], strict=True)
+    )
+
+
+def test_relief_lasts_until_too_little_is_left(fit):
+    hours = np.linspace(0.0, 24.0, 241)
+    effect = effect_over_time(fit, "pain", hours, dose=[1.0])
+    lasts = hours_of_relief(effect, at_least=10.0, better="lower").isel(agent=0, condition=0)
+    assert set(lasts.dims) == {"dose", "chain", "draw"}
+    # h · log2(effect / 10): 2 h of 20 points, 4 h of 16, 8 h of 12; never 10 of 8 points.
+    known = [2.0, 4 * np.log2(1.6), 8 * np.log2(1.2), 0.0]
+    assert_allclose(lasts.sel(dose=1.0, chain=0), known, atol=0.1)
+    assert lasts["censored"].sel(dose=1.0) == 0.0
+    assert_allclose(hours_of_relief(effect, 10.0, "higher"), 0.0)
+
+
+def test_relief_that_outlasts_the_grid_is_censored(fit):
+    effect = effect_over_time(fit, "pain", [0.0, 12.0], dose=[2.0])
+    lasts = hours_of_relief(effect, at_least=10.0, better="lower").isel(agent=0, condition=0)
+    assert_allclose(lasts.sel(dose=2.0, chain=0), [0.0, 0.0, 0.0, 12.0])
+    assert lasts["censored"].sel(dose=2.0) == 0.25
+
+
+@pytest.mark.parametrize(("at_least", "better"), [(0.0, "lower"), (-1.0, "lower"), (1.0, "")])
+def test_relief_needs_a_size_and_a_direction(fit, at_least, better):
+    effect = effect_over_time(fit, "pain", [0.0, 1.0], dose=[1.0])
+    with pytest.raises(ValueError, match="at_least must be positive"):
+        hours_of_relief(effect, at_least, better)
+
+
+def test_a_course_that_builds_up_asks_how_long_treatment_lasted():
+    onset = fitted(
+        "onset_and_decay",
+        log_onset_half_life=np.zeros(4),
+        log_half_life=np.log(HALF_LIFE),
+    )
+    with pytest.raises(SpecError, match="whose length is not given"):
+        share_left(onset, "pain", HOURS)
+    share = share_left(onset, "pain", [0.0], treatment_hours=1.0)
+    assert_allclose(share, 0.5)
+
+
+def test_no_course_is_the_same_at_every_hour():
+    flat = fitted("constant")
+    effect = effect_over_time(flat, "pain", HOURS, dose=[1.0])
+    assert_allclose(effect.isel(agent=0, condition=0, dose=0, hour=-1, chain=0), SLOPE)
