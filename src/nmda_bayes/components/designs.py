@@ -6,7 +6,8 @@ up and down together. With a within-person correlation rho,
     mean[arm] = eta[arm] + se[arm] · (√rho · u[study] + √(1 − rho) · e[arm]),   u, e ~ Normal(0, 1)
 
 gives each mean its own variance se², two means of a trial the covariance rho · se · se', and their
-difference the variance se² + se'² − 2 rho · se · se' of Elbourne et al. (2002, eq. 2).
+difference the variance se² + se'² − 2 rho · se · se' of Elbourne et al. (2002, eq. 2). Readings of
+one arm at several hours share a term of their own in the same way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 #: The parameter: one for each outcome whose crossover trials put the same people in every arm.
 WITHIN_PERSON = "within_person_correlation"
+#: The same of the errors of one arm's readings at several hours.
+WITHIN_ARM = "within_arm_correlation"
 TEXT = "mean[arm] = eta[arm] + se[arm]·(√rho·u[study] + √(1 − rho)·e[arm]) in crossover trials"
 
 

@@ -3,10 +3,12 @@
 from nmda_bayes.spec.parts import (
     CovariateSpec,
     CrossoverSpec,
+    DesignsSpec,
     OutcomeSpec,
     ParameterSpec,
     SamplingSpec,
 )
+from nmda_bayes.spec.prior import PriorSpec
 from nmda_bayes.spec.rules import needed_parameters
 from nmda_bayes.spec.schema import AnalysisSpec
 
@@ -14,8 +16,10 @@ __all__ = [
     "AnalysisSpec",
     "CovariateSpec",
     "CrossoverSpec",
+    "DesignsSpec",
     "OutcomeSpec",
     "ParameterSpec",
+    "PriorSpec",
     "SamplingSpec",
     "needed_parameters",
 ]

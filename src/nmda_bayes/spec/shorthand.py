@@ -1,4 +1,4 @@
-"""What a spec may write short: published priors by name, and one entry for a curve's list.
+"""What a spec may write short: published priors by name, and one entry for a list of parameters.
 
 Both are written out before anything is checked, so that the rules, the graph, the report and the
 stored spec see priors with their numbers and parameters one by one.
@@ -6,10 +6,11 @@ stored spec see priors with their numbers and parameters one by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nmda_bayes.components.curves import CURVES
+from nmda_bayes.components.time import COURSES
 from nmda_bayes.published_priors import library_faults, prior_library
 
 NAMES = ("library", "outcome", "comparison")
@@ -73,23 +74,27 @@ def _resolved(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbered(outcome: Any) -> Any:
-    """Give every member of a curve's list the entry that stands under the list's own name."""
+    """Give every member of a list, a curve's or a course's, the entry under the list's own name."""
     if not isinstance(outcome, Mapping):
         return outcome
-    curve = CURVES.get(str(outcome.get("curve")))
-    options, given = outcome.get("curve_options", {}), outcome.get("parameters")
-    if curve is None or not curve.numbered or not isinstance(given, Mapping):
-        return outcome
-    if not isinstance(options, Mapping) or any(curve.option_faults(options)):
-        return outcome
-    members = [
-        name.removeprefix(curve.numbered)
-        for name in curve.given(options).parameters
-        if name.startswith(f"{curve.numbered}_")
-    ]
-    parameters = dict(given)
-    for short in {curve.numbered, curve.numbered.removeprefix("log_")}:
-        if short in parameters:
-            entry = parameters.pop(short)
-            parameters = {short + number: entry for number in members} | parameters
-    return {**outcome, "parameters": parameters}
+    parameters = outcome.get("parameters")
+    for catalogue, key, default in ((CURVES, "curve", ""), (COURSES, "course", "constant")):
+        part = catalogue.get(str(outcome.get(key, default)))
+        options = outcome.get(f"{key}_options", {})
+        if part is None or not part.numbered or not isinstance(parameters, Mapping):
+            continue
+        if isinstance(options, Mapping) and not any(part.option_faults(options)):
+            parameters = _members(part.numbered, part.given(options).parameters, parameters)
+    return {**outcome, "parameters": parameters} if parameters is not None else outcome
+
+
+def _members(
+    numbered: str, names: Sequence[str], parameters: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    members = [n.removeprefix(numbered) for n in names if n.startswith(f"{numbered}_")]
+    written = dict(parameters)
+    for short in {numbered, numbered.removeprefix("log_")}:
+        if short in written:
+            entry = written.pop(short)
+            written = {short + number: entry for number in members} | written
+    return written
