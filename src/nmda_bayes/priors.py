@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nmda_bayes.errors import nearest
+from nmda_bayes.named_data import named_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,10 @@ FAMILIES: dict[str, Family] = {
     "Weibull": Family(("alpha beta",), "alpha beta", positive=True),
     "Beta": Family(("alpha beta", "mu sigma"), "alpha beta mu sigma", positive=True),
 }
+
+#: Arguments that bound the support: the transform of the variable to the real line is made from
+#: them, so that they are of the graph and no data in it.
+BOUNDS = ("lower", "upper")
 
 #: What to write, shown wherever a prior is missing: no prior is ever supplied for the user.
 EXAMPLE = '{ dist = "Normal", kwargs = { mu = 0, sigma = 1 }, why = "..." }'
@@ -177,13 +182,17 @@ def random_variable(
     Returns
     -------
     Any
-        A `pymc.dims` variable.
+        A `pymc.dims` variable. The prior's numbers are named data, ``<name>.<argument>``.
     """
+    given = {
+        argument: value if argument in BOUNDS else named_data(f"{name}.{argument}", value)
+        for argument, value in kwargs.items()
+    }
     if dist == "LogStudentT":
-        return _log_student_t()(name, dims=dims or None, **kwargs)
+        return _log_student_t()(name, dims=dims or None, **given)
     from pymc_extras.prior import Prior  # seconds to import, and only a graph needs it
 
-    return Prior(dist, dims=dims or None, **kwargs).create_variable(name, xdist=True)
+    return Prior(dist, dims=dims or None, **given).create_variable(name, xdist=True)
 
 
 def log_density(dist: str, kwargs: Mapping[str, float], values: np.ndarray) -> np.ndarray:
@@ -270,9 +279,8 @@ def _log_student_t() -> Any:
 
     class LogStudentT(PositiveDimDistribution):  # type: ignore[misc]
         @classmethod
-        def dist(cls, nu: float, mu: float, sigma: float, **kwargs: Any) -> Any:
-            # PyTensor holds a plain 5.0 in single precision, and the density then has eight digits.
-            return super().dist([np.float64(x) for x in (nu, mu, sigma)], **kwargs)
+        def dist(cls, nu: Any, mu: Any, sigma: Any, **kwargs: Any) -> Any:
+            return super().dist([nu, mu, sigma], **kwargs)
 
         @classmethod
         def xrv_op(cls, nu: Any, mu: Any, sigma: Any, **kwargs: Any) -> Any:

@@ -44,7 +44,10 @@ class TestDims:
             "arm_offset": ("arm",),
             "eta": ("arm",),
             "reported": ("arm",),
-        }
+        } | dict.fromkeys(["arm.exposure", "arm.mean", "arm.se"], ("arm",)) | dict.fromkeys(
+            ["emax.mu", "emax.sigma", "log_ed50.mu", "log_ed50.sigma", "baseline.mu", "baseline.sigma",
+             "heterogeneity_sd.sigma"], ()
+        )  # fmt: skip
         assert model.coords["study"] == ("A", "B", "C")
         assert model.coords["arm"][:2] == ("A: placebo", "A: ketamine 1")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 
 def lkj_root(
-    names: Sequence[str], eta: float, xp: Any, beta: Callable[[str, float], Any]
+    names: Sequence[str], eta: Any, xp: Any, beta: Callable[[str, Any], Any]
 ) -> list[list[Any]]:
     """Make the Cholesky factor of an LKJ-distributed correlation matrix.
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pandas as pd
 import pymc as pm
 import xarray as xr
+from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc.stats import compute_log_prior
 
 from nmda_bayes.design import build_design
@@ -58,7 +59,8 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
         result = integrate(spec, design, model)
     else:
         result = nuts.sample_posterior(model, spec, progress=progress)
-    with model, quietly("pymc.sampling.forward"):
+    # Not frozen, a variable whose prior is data would be drawn anew, not read from the posterior.
+    with freeze_dims_and_data(model), quietly("pymc.sampling.forward"):
         _add_predictions(result, spec)
     for name, group in design.children.items():
         result[f"design/{name}"] = group.copy()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pymc as pm
 import xarray as xr
 
-from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec import AnalysisSpec, SamplingSpec
 
 SAMPLE_STATS = (
     "diverging",
@@ -39,9 +41,32 @@ def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> 
     """
     import nutpie
 
-    settings = spec.sampling
+    # One fit wants its data as constants: what they alone determine, such as the binomial
+    # coefficients, is then worked out once and not at every gradient.
+    return draw(nutpie.compile_pymc_model(model, freeze_model=True), spec.sampling, progress)
+
+
+def draw(compiled: Any, settings: SamplingSpec, progress: bool) -> xr.DataTree:
+    """Draw from a compiled density.
+
+    Parameters
+    ----------
+    compiled
+        As nutpie compiles it.
+    settings
+        Draws, chains, seed and target acceptance.
+    progress
+        Show the sampler's progress bar.
+
+    Returns
+    -------
+    xr.DataTree
+        Groups posterior and sample_stats.
+    """
+    import nutpie
+
     drawn = nutpie.sample(
-        nutpie.compile_pymc_model(model),
+        compiled,
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,

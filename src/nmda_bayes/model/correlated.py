@@ -13,6 +13,7 @@ import xarray as xr
 from nmda_bayes.components.correlations import lkj_root
 from nmda_bayes.dims import AGENT, AGENT_PARAMETER, ARM, OUTCOME, PAIR, PARAMETER_PAIR
 from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.named_data import named_data
 from nmda_bayes.spec import AnalysisSpec
 
 
@@ -72,7 +73,8 @@ def _root(
     pairs = [(i, j) for i in range(len(names)) for j in range(i)]
     labels = [f"{names[j]}, {names[i]}" for i, j in pairs]
     pm.modelcontext(None).add_coords({pair_dim: labels})
-    root = lkj_root(own, eta, xp, lambda pair, b: pmd.Beta(pair + OFFSET, alpha=b, beta=b))
+    shape = named_data(f"{called}.eta", eta)
+    root = lkj_root(own, shape, xp, lambda pair, b: pmd.Beta(pair + OFFSET, alpha=b, beta=b))
     products = [sum(x * y for x, y in zip(root[i], root[j], strict=False)) for i, j in pairs]
     correlations = [product.expand_dims(pair_dim) for product in products]
     pmd.Deterministic(called, pmd.concat(correlations, dim=pair_dim))

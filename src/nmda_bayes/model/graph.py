@@ -141,7 +141,7 @@ def _add_outcome(
         name: _at(value, at_arms) + covariate_shift(outcome, name) for name, value in theta.items()
     }
 
-    exposure = outcome.over_arms(reported["exposure"].to_numpy().astype(float))
+    exposure = outcome.over_arms(reported["exposure"].to_numpy(), "exposure")
     response = curve.response(exposure, of_arm, xp)
     eta = _baseline(outcome, of_arm) + response + _delta(outcome, of_arm, at_arms, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))

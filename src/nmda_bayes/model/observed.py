@@ -15,6 +15,7 @@ import pytensor.xtensor.math as xp
 
 from nmda_bayes.components.designs import WITHIN_PERSON, same_people
 from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.likelihoods.catalogue import column
 from nmda_bayes.components.responders import (
     RESPONDER_SD,
     STARTING_LEVEL,
@@ -25,6 +26,7 @@ from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, LEVEL, levels_
 from nmda_bayes.dims import ARM, CONTRAST, STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.named_data import named_data
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec import CrossoverSpec
 
@@ -86,7 +88,9 @@ def _arms(
     eta = _at(eta, outcome, where, dim)
     fixed = outcome.spec.likelihood_options
     own = {
-        name: fixed[name] if name in fixed else _at(of_arm[name], outcome, where, dim)
+        name: named_data(outcome.name(f"likelihood.{name}"), fixed[name])
+        if name in fixed
+        else _at(of_arm[name], outcome, where, dim)
         for name in likelihood.parameters
     }
     same = reported["same_people"].to_numpy().astype(float)
@@ -102,7 +106,7 @@ def _arms(
     people = pmd.Normal(outcome.name("people" + OFFSET), mu=0, sigma=1, dims=(study_dim,))
     place = [studies.index(s) if s in studies else 0 for s in reported[STUDY].to_numpy()]
     shift, left = same_people(
-        pmd.as_xtensor(reported["se"].to_numpy(), dims=(dim,)),
+        column(reported, "se", dim),
         pmd.as_xtensor(same, dims=(dim,)),
         rho,
         people.isel({study_dim: pmd.as_xtensor(np.asarray(place), dims=(dim,))}),
@@ -118,7 +122,7 @@ def _responders(outcome: Outcome, eta: Any, of_arm: dict[str, Any]) -> None:
     eta, lower = _at(eta, outcome, where, dim), outcome.spec.better == "lower"
     before, easier = np.array([], dtype=int), None
     z_before = eta
-    events: Any = reported["n"].to_numpy().astype(int)
+    events: Any = column(reported, "n", dim).astype(int).values
     for level in range(1, levels_of(reported) + 1):
         count = "events" if level == 1 else LEVEL.format("events", level)
         here = np.flatnonzero(~np.isnan(reported[count].to_numpy().astype(float)))
@@ -137,7 +141,7 @@ def _responders(outcome: Outcome, eta: Any, of_arm: dict[str, Any]) -> None:
             z.transpose(rows).values,
             None if easier is None else easier.transpose(rows).values,
             n=events,
-            events=reported[count].to_numpy()[here].astype(int),
+            events=column(reported.isel({ARM: here}), count, rows).astype(int).values,
             dim=rows,
         )
         before = here
@@ -153,8 +157,8 @@ def _cutoff(reported: Any, level: int, dim: str) -> dict[str, Any]:
     names = {c: f"cutoff_{c}" if level == 1 else LEVEL.format(f"cutoff_{c}", level)
              for c in ("share", "points")}  # fmt: skip
     return {
-        column: pmd.as_xtensor(np.nan_to_num(reported[name].to_numpy().astype(float)), dims=(dim,))
-        for column, name in names.items()
+        part: column(reported[[name]].astype(float).fillna(0.0), name, dim)
+        for part, name in names.items()
     }
 
 

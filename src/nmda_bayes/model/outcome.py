@@ -12,6 +12,7 @@ import xarray as xr
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS
 from nmda_bayes.dims import ARM, STRATUM, STUDY, scoped
+from nmda_bayes.named_data import named_data
 from nmda_bayes.spec import CovariateSpec, OutcomeSpec
 
 
@@ -131,19 +132,24 @@ class Outcome:
         x = self.reported[column].to_numpy().astype(float)
         return (x - covariate.origin) / covariate.step
 
-    def over_arms(self, values: Any) -> Any:
+    def over_arms(self, values: Any, column: str = "") -> Any:
         """Label values of the arms.
 
         Parameters
         ----------
         values
             One an arm.
+        column
+            What they are called among the graph's data; without it they are of its structure, and
+            a compiled graph does not take others.
 
         Returns
         -------
         Any
             Dim arm.
         """
+        if column:
+            return named_data(f"{self.arm}.{column}", values, (self.arm,))
         return pmd.as_xtensor(np.asarray(values), dims=(self.arm,))
 
     def positions(self, column: str, coordinates: np.ndarray) -> Any:

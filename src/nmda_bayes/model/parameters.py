@@ -18,6 +18,7 @@ from nmda_bayes.components.responders import STARTING_LEVEL
 from nmda_bayes.design import covariates_of
 from nmda_bayes.dims import AGENT, AGENT_CLASS, STRATUM, STUDY
 from nmda_bayes.model.outcome import Outcome
+from nmda_bayes.named_data import named_data
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec import ParameterSpec
 from nmda_bayes.spec.pooling_rules import NU
@@ -92,7 +93,7 @@ def covariate_shift(outcome: Outcome, name: str) -> Any:
         if parameter == name:
             prior = covariate.prior
             slope = random_variable(outcome.name(column), prior.dist, prior.kwargs)
-            shift = shift + slope * outcome.over_arms(outcome.moved(column, covariate))
+            shift = shift + slope * outcome.over_arms(outcome.moved(column, covariate), column)
     return shift
 
 
@@ -232,7 +233,8 @@ class _GraphSites(Sites):
 
     def tails(self, *dims: str) -> Any:
         declared = self.spec.nu
-        nu = self.prior(NU) if declared is None else pmd.as_xtensor(np.float64(declared), dims=())
+        declared_name = self.outcome.name(f"{self.parameter}.{NU}")
+        nu = self.prior(NU) if declared is None else named_data(declared_name, declared)
         name = self.outcome.name(f"{self.parameter}_{'_'.join(dims)}_tails{OFFSET}")
         # An inverse gamma mixture of normals is a t: z / √g, and both stay free of their scale.
         return xp.sqrt(pmd.Gamma(name, alpha=nu / 2, beta=nu / 2, dims=self.in_graph(dims)))

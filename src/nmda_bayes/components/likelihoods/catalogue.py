@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nmda_bayes.components.links import Link
+from nmda_bayes.named_data import named_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,6 @@ def column(reported: Any, name: str, dim: str) -> Any:
     Returns
     -------
     Any
-        Floats over ``dim``.
+        Floats over ``dim``: named data ``<dim>.<column>``, so that a compiled graph takes others.
     """
-    import pymc.dims as pmd
-
-    return pmd.as_xtensor(reported[name].to_numpy().astype(float), dims=(dim,))
+    return named_data(f"{dim}.{name}", reported[name].to_numpy().astype(float), (dim,))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.components.likelihoods.catalogue import likelihood
+from nmda_bayes.components.likelihoods.catalogue import column, likelihood
 from nmda_bayes.components.links import IDENTITY
+from nmda_bayes.named_data import named_data
 
 
 @likelihood(
@@ -32,20 +33,23 @@ def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
         for side in ("arm", "comparator")
     }
     mu = eta.isel({arms: position["arm"]}) - eta.isel({arms: position["comparator"]})
-    estimate, se = reported["estimate"].values, reported["estimate_se"].values
+    se = reported["estimate_se"].values
     covariance = contrast_covariance(reported)
     if np.count_nonzero(covariance - np.diag(se**2)) == 0:
         return pmd.Normal(
             name,
             mu=mu,
-            sigma=pmd.as_xtensor(se, dims=(dim,)),
-            observed=pmd.as_xtensor(estimate, dims=(dim,)),
+            sigma=column(reported, "estimate_se", dim),
+            observed=column(reported, "estimate", dim),
         )
+    beside = f"{dim}_beside"
+    pm.modelcontext(None).add_coords({beside: pm.modelcontext(None).coords[dim]})
+    root = named_data(f"{dim}.covariance_root", np.linalg.cholesky(covariance), (dim, beside))
     return pm.MvNormal(
         name,
         mu=mu.transpose(dim).values,
-        chol=np.linalg.cholesky(covariance),
-        observed=estimate,
+        chol=root.values,
+        observed=column(reported, "estimate", dim).values,
         dims=(dim,),
     )
 

@@ -23,9 +23,9 @@ def binomial(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     # pymc.dims has no Binomial (6.3), so this one steps down to positions; eta is one dim.
     return pm.Binomial(
         name,
-        n=reported["n"].values.astype(int),
+        n=column(reported, "n", dim).astype(int).values,
         logit_p=eta.transpose(dim).values,
-        observed=reported["events"].values.astype(int),
+        observed=column(reported, "events", dim).astype(int).values,
         dims=(dim,),
     )
 
@@ -51,10 +51,10 @@ def beta_binomial(
     people = (1.0 - overdispersion) / overdispersion  # alpha + beta: how many the prior weighs
     return pm.BetaBinomial(
         name,
-        n=reported["n"].values.astype(int),
+        n=column(reported, "n", dim).astype(int).values,
         alpha=(xp.sigmoid(eta) * people).transpose(dim).values,
         beta=(xp.sigmoid(-eta) * people).transpose(dim).values,
-        observed=reported["events"].values.astype(int),
+        observed=column(reported, "events", dim).astype(int).values,
         dims=(dim,),
     )
 
@@ -121,8 +121,8 @@ def binomial_cloglog(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any
     log_odds = hazard + xp.log1mexp(-hazard)
     return pm.Binomial(
         name,
-        n=reported["n"].values.astype(int),
+        n=column(reported, "n", dim).astype(int).values,
         logit_p=log_odds.transpose(dim).values,
-        observed=reported["events"].values.astype(int),
+        observed=column(reported, "events", dim).astype(int).values,
         dims=(dim,),
     )

@@ -76,16 +76,16 @@ def normal_with_sd(
     n = reported["n"].to_numpy().astype(float)
     printed = np.flatnonzero((reported["sd"].to_numpy().astype(float) > 0) & (n > 1))
     if len(printed):
-        some = f"{dim}_with_sd"
+        some, rows = f"{dim}_with_sd", reported["sd"].dims[0]
         labels = pm.modelcontext(None).coords[dim] or ()
         pm.modelcontext(None).add_coords({some: [labels[i] for i in printed]})
-        half = pmd.as_xtensor((n[printed] - 1) / 2, dims=(some,))
+        half = (column(reported.isel({rows: printed}), "n", some) - 1) / 2
         mine = sd.isel({dim: pmd.as_xtensor(printed, dims=(some,))})
         pmd.Gamma(
             f"{prefix}reported_variance",
             alpha=half,
             beta=half / mine**2,
-            observed=column(reported.isel({reported["sd"].dims[0]: printed}), "sd", some) ** 2,
+            observed=column(reported.isel({rows: printed}), "sd", some) ** 2,
         )
     return pmd.Normal(
         name,
