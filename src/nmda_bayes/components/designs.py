@@ -19,6 +19,7 @@ WITHIN_PERSON = "within_person_correlation"
 #: The same of the errors of one arm's readings at several hours.
 WITHIN_ARM = "within_arm_correlation"
 TEXT = "mean[arm] = eta[arm] + se[arm]·(√rho·u[study] + √(1 − rho)·e[arm]) in crossover trials"
+READINGS = "mean[arm] = eta[arm] + se[arm]·(√rho·v[arm] + √(1 − rho)·e[hour]) over an arm's hours"
 
 
 def same_people(se: Any, same: Any, rho: Any, shared: Any, xp: Any) -> tuple[Any, Any]:

@@ -22,6 +22,7 @@ import numpy as np
 from nmda_bayes.errors import nearest
 
 AFTER, SINCE = "after", "since"
+CLOCKS = "after: hours since the study's treatments ended; since: hours since they began"
 #: The only option that a course has: hours after the end of treatment.
 EDGES = "edges"
 EXAMPLE = "course_options = { edges = [2, 24] }"

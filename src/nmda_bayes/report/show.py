@@ -13,6 +13,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.components.responders import TEXT as RESPONDERS
+from nmda_bayes.components.time import CLOCKS
 from nmda_bayes.design import (
     LABELS,
     LEFT_OUT,
@@ -21,6 +22,7 @@ from nmda_bayes.design import (
     coefficient,
     silent_trials,
 )
+from nmda_bayes.design.readings import has_readings
 from nmda_bayes.model import model_of
 from nmda_bayes.priors import prior_text
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
@@ -69,7 +71,9 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     likelihood = LIKELIHOODS[outcome.likelihood]
     title = f"Outcome {name}" + (f": {outcome.label}" if outcome.label else "")
     yield from (title, "-" * len(title))
-    baseline = "baseline[study] + " if likelihood.has_baseline else ""
+    level = "baseline[study, hour]" if has_readings(outcome) else "baseline[study]"
+    baseline = f"{level} + " if likelihood.has_baseline else ""
+    course = outcome.over_time
     yield f"  {likelihood.text}"
     for option, value in outcome.likelihood_options.items():
         yield f"    {option} = {value:g}, declared"
@@ -77,10 +81,14 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
         yield f"  {LIKELIHOODS['normal_contrast'].text}   where a trial prints a difference alone"
     if outcome.responders is not None:
         yield f"  {RESPONDERS}   where a trial counts responders alone"
-    yield f"  eta[arm] = {baseline}f(x[arm]) + delta[arm]"
+    fading = " · g(hour)" if course.clocks else ""
+    yield f"  eta[arm] = {baseline}f(x[arm]){fading} + delta[arm]"
     yield f"  f(x) = {outcome.shape.text} for x > 0, else 0"
     if outcome.shape.symbols:
         yield f"    {outcome.shape.symbols}"
+    if course.clocks:
+        yield f"  g(hour) = {course.text}"
+        yield f"    {CLOCKS}"
     yield f"  delta = {HETEROGENEITIES[outcome.heterogeneity].text}"
     yield f"  x = {EXPOSURES[outcome.exposure].axis}"
     for parameter, part in outcome.parameters.items():
