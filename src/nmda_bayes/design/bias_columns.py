@@ -13,10 +13,10 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.components.bias import JUDGEMENTS, LOW, UNKNOWN
-from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.design.choose import AS_ARM, AS_RESPONDERS, Chosen
 from nmda_bayes.design.decisive import decisive_contrasts, paired_studies
+from nmda_bayes.design.readings import has_readings
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.evidence import table
 from nmda_bayes.evidence.judgements import NOT_JUDGED
@@ -58,6 +58,7 @@ def add_bias_columns(
     for name, one in chosen.items():
         outcome = spec.outcomes[name]
         given, key = outcome.bias, f"outcomes.{name}.bias"
+        faults += _reading_faults(key, outcome, spec)
         if given.small_study is not None:
             se = _contrast_ses(one, outcome)
             faults += _se_faults(f"{key}.small_study", one, se)
@@ -79,6 +80,19 @@ def add_bias_columns(
             faults += _uncounted_faults(f"{key}.unblinding.harm", one, chosen, spec, name)
     if faults:
         raise SpecError(faults)
+
+
+def _reading_faults(key: str, outcome: OutcomeSpec, spec: AnalysisSpec) -> Iterator[Fault]:
+    """Ask for one row an arm where a bias is of an arm's contrast, or of its harm."""
+    mend = "Let one time point of each arm in, or remove the bias."
+    for name in ("small_study", "selection"):
+        if getattr(outcome.bias, name) is not None and has_readings(outcome):
+            said = f"{name} is of one contrast of each arm, and arms enter at several hours"
+            yield Fault(said, mend, column=f"{key}.{name}")
+    part = outcome.bias.unblinding
+    if part is not None and has_readings(spec.outcomes[part.harm]):
+        said = f"arms are betrayed by one harm each, and '{part.harm}' enters at several hours"
+        yield Fault(said, mend, column=f"{key}.unblinding.harm")
 
 
 def _contrast_ses(chosen: Chosen, outcome: OutcomeSpec) -> pd.Series:
@@ -261,7 +275,8 @@ def _uncounted_faults(
             one.covariates for one in harm.parameters.values()
         ),
         "differs by strata that these arms may not be in": sd is not None and bool(sd.by),
-        "has heavy tails": HETEROGENEITIES[harm.heterogeneity].heavy,
+        "has trials that differ by more than their arms": harm.heterogeneity not in ("none", "arm"),
+        "depends on the hour": bool(harm.over_time.clocks),
     }
     for why, is_so in wrong.items():
         if is_so and len(without):

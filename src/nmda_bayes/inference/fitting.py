@@ -18,7 +18,7 @@ from nmda_bayes.evidence import evidence_map, table
 from nmda_bayes.inference import nuts
 from nmda_bayes.inference.exact import integrate, reasons_against
 from nmda_bayes.logs import quietly
-from nmda_bayes.model import CHEAP, OFFSET, model_of
+from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
 from nmda_bayes.spec import AnalysisSpec
 
 PRIOR_DRAWS = 2000
@@ -62,6 +62,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
     # Not frozen, a variable whose prior is data would be drawn anew, not read from the posterior.
     with freeze_dims_and_data(model), quietly("pymc.sampling.forward"):
         _add_predictions(result, spec)
+    _publish(result, spec, design)
     for name, group in design.children.items():
         result[f"design/{name}"] = group.copy()
     result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
@@ -148,6 +149,17 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     ):
         dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
         result[name] = xr.DataTree(dataset.drop_attrs())
+
+
+def _publish(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTree) -> None:
+    """Redraw the predictions of outcomes whose trials are selected for publication."""
+    for outcome in outcomes_of(spec, design):
+        for given, of_arms in (("prior", False), ("posterior", True)):
+            name = f"{given}_predictive"
+            drawn, parameters = (result[group].to_dataset() for group in (name, given))
+            seed = spec.sampling.seed
+            published = as_published(outcome, drawn, parameters, seed, of_arms=of_arms)
+            result[name] = xr.DataTree(published)
 
 
 def _is_synthetic(evidence: xr.DataTree) -> bool:

@@ -1,8 +1,8 @@
-"""What biases of the trials themselves add to the arms of an outcome."""
+"""What biases add to the arms of an outcome; their curves stay as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from nmda_bayes.design import CONTRAST_SE, JUDGEMENT
 from nmda_bayes.dims import STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.model.unblinding import Arms, unblinding_shift
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec.bias import PREFIX, SMALL_STUDY, SPREAD
 from nmda_bayes.spec.prior import PriorSpec
@@ -112,13 +113,15 @@ def _judged(outcome: Outcome, judgements: list[str]) -> np.ndarray:
     return active * np.isin(outcome.reported[JUDGEMENT].to_numpy().astype(str), judgements)
 
 
-def arm_shift(outcome: Outcome) -> Any:
-    """Make what biases of the trials themselves add to each arm.
+def arm_shift(outcome: Outcome, built: Mapping[str, Arms]) -> Any:
+    """Make what biases add to the linear predictor of each arm.
 
     Parameters
     ----------
     outcome
         The outcome.
+    built
+        The outcomes that are in the graph already, by name: what betrays an agent is one of them.
 
     Returns
     -------
@@ -130,7 +133,13 @@ def arm_shift(outcome: Outcome) -> Any:
         prior = term.prior
         coefficient = random_variable(outcome.name(term.name), prior.dist, prior.kwargs)
         shift = shift + term.shift(coefficient, outcome.over_arms(term.regressor, term.name))
-    return shift + _own_biases(outcome)
+    shift = shift + _own_biases(outcome)
+    part = outcome.spec.bias.unblinding
+    if part is not None:
+        shift = shift + toward(outcome) * unblinding_shift(outcome, built[part.harm])
+    if not hasattr(shift, "type"):
+        return 0.0
+    return pmd.Deterministic(outcome.name(SHIFT), shift, dims=(outcome.arm,))
 
 
 def _own_biases(outcome: Outcome) -> Any:
