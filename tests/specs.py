@@ -58,6 +58,8 @@ def outcome(
         given |= {n: parameter(location=prior("Beta", alpha=1, beta=9)) for n in own.shares}
     needed = needed_parameters({**content, **more}) or ()
     written = {name: deepcopy(given.get(name, parameter())) for name in needed}
+    if HETEROGENEITIES[heterogeneity].nested:
+        written["cluster_sd"] = {**deepcopy(HETEROGENEITY_SD), "by": "condition_group"}
     if HETEROGENEITIES[heterogeneity].heavy:
         written["heterogeneity_sd"]["nu"] = 4.0
     return {**content, "parameters": written | dict(parameters or {}), **more}

@@ -27,11 +27,12 @@ from nmda_bayes.design import (
     levels_of,
 )
 from nmda_bayes.design.study_columns import coefficient, study_columns
-from nmda_bayes.dims import SAMPLE, STRATUM
+from nmda_bayes.dims import CLUSTER, SAMPLE, STRATUM
 from nmda_bayes.evidence.flat_columns import NOT_REPORTED
 from nmda_bayes.logs import quietly
 from nmda_bayes.model import CHEAP, OFFSET, model_of
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
+from nmda_bayes.spec.pooling_rules import CLUSTER_SD
 
 
 def simulate(
@@ -176,7 +177,8 @@ def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
         for key in ("scale", "time"):
             outcome.pop(key, None)
         for parameter, shared in outcome["parameters"].items():
-            shared["by"] = STRATUM if shared.get("by") else ""
+            named = CLUSTER if parameter == CLUSTER_SD else STRATUM
+            shared["by"] = named if shared.get("by") else ""
             for covariate, regressed in shared["covariates"].items():
                 regressed |= {"level": "", "measure": ""}
                 regressed |= {"column": coefficient(parameter, covariate)}

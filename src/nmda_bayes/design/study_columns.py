@@ -1,4 +1,4 @@
-"""What a trial is, beside its arms: the stratum of its heterogeneity, and its covariates.
+"""What a trial is, beside its arms: its stratum, the cluster that it is in, its covariates.
 
 One value a study. A study that does not say falls out with the reason; nothing is imputed.
 """
@@ -9,12 +9,19 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from nmda_bayes.design.sieve import Sieve, stretch
-from nmda_bayes.dims import STRATUM
+from nmda_bayes.dims import CLUSTER, STRATUM
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.spec import CovariateSpec, OutcomeSpec
-from nmda_bayes.spec.pooling_rules import HETEROGENEITY_SD
+from nmda_bayes.spec.pooling_rules import CLUSTER_SD, HETEROGENEITY_SD
+
+#: What the column of each parameter's ``by`` is called in a design, and what falls out without it.
+NAMED = {
+    STRATUM: (HETEROGENEITY_SD, "the heterogeneity differs by it"),
+    CLUSTER: (CLUSTER_SD, "trials are nested in it"),
+}
 
 
 def coefficient(parameter: str, covariate: str) -> str:
@@ -66,9 +73,27 @@ def study_columns(outcome: OutcomeSpec) -> list[str]:
     Returns
     -------
     list[str]
-        The stratum, where there is one, and one for each coefficient.
+        Stratum and cluster, where the spec names a column of them, and one for each coefficient.
     """
-    return [*([STRATUM] if _by(outcome) else []), *covariates_of(outcome)]
+    return [*_named(outcome), *covariates_of(outcome)]
+
+
+def cluster_arms(reported: xr.Dataset) -> np.ndarray:
+    """Name the treatment of each arm in its cluster: an agent at an exposure.
+
+    Parameters
+    ----------
+    reported
+        An outcome's design, with clusters.
+
+    Returns
+    -------
+    np.ndarray
+        One an arm; trials of a cluster that gave the same share it.
+    """
+    columns = (reported[name].to_numpy() for name in (CLUSTER, "agent", "exposure"))
+    named = [f"{cluster}: {agent} {x:g}" for cluster, agent, x in zip(*columns, strict=True)]
+    return np.array(named, dtype=object)
 
 
 def keep_described(sieve: Sieve, outcome: OutcomeSpec, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -79,15 +104,14 @@ def keep_described(sieve: Sieve, outcome: OutcomeSpec, tables: Mapping[str, pd.D
     sieve
         The rows.
     outcome
-        Names the stratum and the covariates.
+        Names stratum, cluster and covariates.
     tables
         ``results`` has the measures that a covariate may be the mean of.
     """
-    by = _by(outcome)
-    if by:
+    for column, by in _named(outcome).items():
         words = _words(sieve.rows, by)
-        sieve.rows = sieve.rows.assign(**{STRATUM: words})
-        sieve.keep(words != "", f"no {by} is given, and the heterogeneity differs by it")
+        sieve.rows = sieve.rows.assign(**{column: words})
+        sieve.keep(words != "", f"no {by} is given, and {NAMED[column][1]}")
     for column, (_, name, covariate) in covariates_of(outcome).items():
         values = _values(sieve.rows, name, covariate, outcome, tables["results"])
         sieve.rows = sieve.rows.assign(**{column: values})
@@ -99,7 +123,7 @@ def keep_described(sieve: Sieve, outcome: OutcomeSpec, tables: Mapping[str, pd.D
 def column_faults(
     key: str, outcome: OutcomeSpec, tables: Mapping[str, pd.DataFrame]
 ) -> Iterator[Fault]:
-    """Find strata and covariates that the evidence does not have.
+    """Find strata, clusters and covariates that the evidence does not have.
 
     Parameters
     ----------
@@ -117,13 +141,14 @@ def column_faults(
     """
     rows = pd.concat([tables["results"], tables["contrasts"]], ignore_index=True)
     columns = [str(c) for c in rows]
-    by, at = _by(outcome), f"{key}.parameters"
-    if by and by not in columns:
-        yield Fault(
-            f"the evidence has no column '{by}'",
-            nearest(by, columns),
-            column=f"{at}.{HETEROGENEITY_SD}.by",
-        )
+    at = f"{key}.parameters"
+    for column, by in _named(outcome).items():
+        if by not in columns:
+            yield Fault(
+                f"the evidence has no column '{by}'",
+                nearest(by, columns),
+                column=f"{at}.{NAMED[column][0]}.by",
+            )
     for parameter, name, covariate in covariates_of(outcome).values():
         place = f"{at}.{parameter}.covariates.{name}"
         source = covariate.column or name
@@ -157,7 +182,7 @@ def uneven_faults(name: str, outcome: OutcomeSpec, arms: pd.DataFrame) -> Iterat
     name
         The outcome.
     outcome
-        Names strata and covariates.
+        Names strata, clusters and covariates.
     arms
         The chosen arms.
 
@@ -170,7 +195,8 @@ def uneven_faults(name: str, outcome: OutcomeSpec, arms: pd.DataFrame) -> Iterat
         several = arms.groupby("study")[column].nunique()
         studies = list(several.index[several > 1])
         if studies:
-            what = _by(outcome) if column == STRATUM else covariates_of(outcome)[column][1]
+            named = _named(outcome)
+            what = named[column] if column in named else covariates_of(outcome)[column][1]
             yield Fault(
                 f"outcome '{name}': {what} differs between the arms of {', '.join(studies[:3])}"
                 f"{', ...' if len(studies) > 3 else ''}, and it must be one for a study",
@@ -179,9 +205,11 @@ def uneven_faults(name: str, outcome: OutcomeSpec, arms: pd.DataFrame) -> Iterat
             )
 
 
-def _by(outcome: OutcomeSpec) -> str:
-    sd = outcome.parameters.get(HETEROGENEITY_SD)
-    return sd.by if sd is not None else ""
+def _named(outcome: OutcomeSpec) -> dict[str, str]:
+    """Columns of the evidence that say a study's stratum and its cluster, where they are asked."""
+    given = outcome.parameters
+    named = {column: given[sd].by for column, (sd, _) in NAMED.items() if sd in given}
+    return {column: by for column, by in named.items() if by}
 
 
 def _words(rows: pd.DataFrame, column: str) -> pd.Series:

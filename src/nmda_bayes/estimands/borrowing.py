@@ -23,12 +23,12 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.likelihoods import contrast_covariance
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS
-from nmda_bayes.dims import ARM, CHAIN, DRAW, STRATUM
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, cluster_arms
+from nmda_bayes.dims import ARM, CHAIN, CLUSTER, DRAW, SAMPLE, STRATUM
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.estimands.effects import compared, expected_arms
 from nmda_bayes.estimands.reading import design_of, spec_of, variable
-from nmda_bayes.spec.pooling_rules import HETEROGENEITY_SD
+from nmda_bayes.spec.pooling_rules import CLUSTER_SD, HETEROGENEITY_SD
 
 CELL, FROM = "cell", "from_cell"
 #: Likelihoods whose information on the linear predictor is written here.
@@ -85,7 +85,7 @@ def pooling_report(fit: xr.DataTree, outcome: str) -> xr.Dataset:
     contrasts = reports == AS_CONTRAST
     if contrasts.any():
         errors[np.ix_(contrasts, contrasts)] = contrast_covariance(design)[np.ix_(kept, kept)]
-    spread = (sides * _arm_spread(fit, outcome)) @ sides.T
+    spread = sides @ _arm_spread(fit, outcome) @ sides.T
     raw = _raw(design, here, there, reports, likelihood)
     slopes = eta[here] / variance[here][:, None]
     if contrasts.any():
@@ -193,15 +193,21 @@ def _variances(design: xr.Dataset, likelihood: str, eta: np.ndarray) -> np.ndarr
 
 
 def _arm_spread(fit: xr.DataTree, outcome: str) -> np.ndarray:
-    """Variance of each arm's own effect, at the posterior mean of the squared heterogeneity SD."""
+    """Covariance of the arms' own effects, at the posterior means of the squared SDs."""
     spec, design = spec_of(fit), design_of(fit, outcome)
     name, stratum = variable(spec, outcome, HETEROGENEITY_SD), variable(spec, outcome, STRATUM)
-    if name not in fit["posterior"].to_dataset():
-        return np.zeros(design.sizes[ARM])
-    half = (fit["posterior"][name] ** 2).mean((CHAIN, DRAW)) / 2
+    posterior = fit["posterior"].to_dataset()
+    if name not in posterior:
+        return np.zeros((design.sizes[ARM], design.sizes[ARM]))
+    half = (posterior[name] ** 2).mean(SAMPLE) / 2
     if stratum in half.dims:
-        return half.sel({stratum: design[STRATUM].to_numpy()}).to_numpy()
-    return np.full(design.sizes[ARM], float(half))
+        return np.diag(half.sel({stratum: design[STRATUM].to_numpy()}).to_numpy())
+    spread = np.diag(np.full(design.sizes[ARM], float(half)))
+    if CLUSTER in design:
+        treatments = cluster_arms(design)
+        shared = float((posterior[variable(spec, outcome, CLUSTER_SD)] ** 2).mean(SAMPLE) / 2)
+        spread = spread + shared * (treatments[:, None] == treatments)
+    return spread
 
 
 def _raw(

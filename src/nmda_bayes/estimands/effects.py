@@ -160,7 +160,9 @@ def _new_arms(fit: xr.DataTree, outcome: str, here: np.ndarray) -> xr.DataArray:
         parameters = {n: _unlabelled(value) for n, value in parameters.items()}
     rng = np.random.default_rng(spec.sampling.seed)
     shape = (posterior.sizes[CHAIN], posterior.sizes[DRAW], len(here))
-    offsets = [xr.DataArray(rng.standard_normal(shape), dims=(CHAIN, DRAW, ARM)) for _ in "ab"]
+    # Each arm's own effect, and where trials are nested its treatment's in a new cluster.
+    own = "ab" if not heterogeneity.nested else "abcd"
+    offsets = [xr.DataArray(rng.standard_normal(shape), dims=(CHAIN, DRAW, ARM)) for _ in own]
     tails: list[xr.DataArray] = []
     if heterogeneity.heavy:
         declared = spec.outcomes[outcome].parameters[HETEROGENEITY_SD].nu
@@ -169,7 +171,7 @@ def _new_arms(fit: xr.DataTree, outcome: str, here: np.ndarray) -> xr.DataArray:
         # One divisor for both arms: they are of one study.
         drawn = xr.zeros_like(wide) + rng.gamma(wide.to_numpy() / 2)
         tails = [(drawn * 2 / wide) ** 0.5]
-    one, other = (heterogeneity.formula(offset, *tails, **parameters) for offset in offsets)
+    one, other = (heterogeneity.formula(*offsets[side::2], *tails, **parameters) for side in (0, 1))
     return one - other
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ def solve(regression: Linear) -> Solved:
     precision = np.swapaxes(x, -1, -2) @ x
     diagonal = np.arange(len(prior_precision))
     precision[..., diagonal, diagonal] += prior_precision
-    root = np.linalg.cholesky(precision)
+    root = _roots(precision)
     moment = np.einsum("prl,pr->pl", x, y)
     half = np.linalg.solve(root, moment[..., None])[..., 0]
     mean = np.linalg.solve(np.swapaxes(root, -1, -2), half[..., None])[..., 0]
@@ -64,3 +65,15 @@ def solve(regression: Linear) -> Solved:
         - np.log(root[..., diagonal, diagonal]).sum(-1)
     )
     return Solved(prior_mean + mean, root, log_evidence)
+
+
+def _roots(precision: np.ndarray) -> np.ndarray:
+    """Cholesky factors; NaN where scales are so far from the data that rounding leaves none."""
+    try:
+        return np.linalg.cholesky(precision)
+    except np.linalg.LinAlgError:
+        roots = np.full_like(precision, np.nan)
+        for place, one in enumerate(precision):
+            with suppress(np.linalg.LinAlgError):
+                roots[place] = np.linalg.cholesky(one)
+        return roots

@@ -192,6 +192,16 @@ def _delta(
     else:
         offset = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.arm,))
     given = {name: of_arm[name] for name in heterogeneity.parameters}
+    if heterogeneity.nested:
+        return heterogeneity.formula(offset, _of_clusters(outcome), **given)
     if not heterogeneity.heavy:
         return heterogeneity.formula(offset, **given)
     return heterogeneity.formula(offset, _at(study_tails(outcome), at_arms), **given)
+
+
+def _of_clusters(outcome: Outcome) -> Any:
+    """Standard normal effects of the treatments of each cluster, at the arms."""
+    dim, labels = outcome.cluster_arm, list(dict.fromkeys(outcome.cluster_arms))
+    pm.modelcontext(None).add_coords({dim: labels})
+    offset = pmd.Normal(outcome.name("cluster" + OFFSET), mu=0, sigma=1, dims=(dim,))
+    return offset.isel({dim: outcome.over_arms([labels.index(at) for at in outcome.cluster_arms])})

@@ -10,8 +10,8 @@ import pymc.dims as pmd
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS
-from nmda_bayes.dims import ARM, STRATUM, STUDY, scoped
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, cluster_arms
+from nmda_bayes.dims import ARM, CLUSTER_ARM, STRATUM, STUDY, scoped
 from nmda_bayes.named_data import named_data
 from nmda_bayes.spec import CovariateSpec, OutcomeSpec
 
@@ -108,6 +108,16 @@ class Outcome:
     def strata(self) -> list[str]:
         """The strata that its trials are in; empty where the spec names no column of them."""
         return sorted(set(self.reported[STRATUM].to_numpy())) if STRATUM in self.reported else []
+
+    @property
+    def cluster_arm(self) -> str:
+        """The dim of the treatments of each cluster."""
+        return self.name(CLUSTER_ARM)
+
+    @property
+    def cluster_arms(self) -> np.ndarray:
+        """The treatment of each arm in its cluster."""
+        return cluster_arms(self.reported)
 
     @property
     def has_baseline(self) -> np.ndarray:

@@ -14,18 +14,22 @@ from nmda_bayes.spec.likelihood_rules import is_own_positive, own_poolings
 
 BASELINE = "baseline"
 HETEROGENEITY_SD = "heterogeneity_sd"
+CLUSTER_SD = "cluster_sd"
+#: SDs of what trials differ by.
+TRIAL_SDS = (HETEROGENEITY_SD, CLUSTER_SD)
 #: A baseline belongs to a study and a heterogeneity SD to the analysis or its strata; the rest to
 #: agents.
 POOLINGS_OF = {
     BASELINE: ("common", "independent", "study"),
     HETEROGENEITY_SD: ("common", "independent", "stratum"),
+    CLUSTER_SD: ("common",),
     RESPONDER_SD: ("common",),
     STARTING_LEVEL: ("common", "independent", "study"),
 }
 #: Poolings of no curve parameter.
 NOT_OF_AGENTS = ("study", "stratum")
 #: Parameters that no prior may let be negative.
-POSITIVE = (HETEROGENEITY_SD, RESPONDER_SD)
+POSITIVE = (*TRIAL_SDS, RESPONDER_SD)
 NU = "nu"
 NU_EXAMPLE = '{ dist = "Gamma", kwargs = { alpha = 2, beta = 0.1 }, why = "..." }'
 
@@ -138,6 +142,14 @@ def _stratum_faults(
     key: str, name: str, pooling: Pooling, parameter: Mapping[str, Any]
 ) -> Iterator[Fault]:
     by = parameter.get("by")
+    if name == CLUSTER_SD:
+        if not by:
+            yield Fault(
+                "what the trials are nested in is not said",
+                'Write by = "district", or another column of the evidence.',
+                column=f"{key}.by",
+            )
+        return
     wanted = name == HETEROGENEITY_SD and pooling.name in ("independent", "stratum")
     if wanted and not by:
         yield Fault(
