@@ -7,6 +7,7 @@ from nmda_bayes.estimands.effects import study_effects
 from nmda_bayes.estimands.league import league_frame, league_table
 from nmda_bayes.estimands.network_evidence import network_parts
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
+from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
@@ -26,7 +27,9 @@ __all__ = [
     "design_of",
     "deviance_table",
     "dose_response",
+    "effect_over_time",
     "effective_dose",
+    "hours_of_relief",
     "inconsistency",
     "league_frame",
     "league_table",
@@ -39,6 +42,7 @@ __all__ = [
     "pooling_words",
     "ranks",
     "residual_deviance",
+    "share_left",
     "spec_of",
     "split",
     "study_effects",

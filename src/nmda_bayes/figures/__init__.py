@@ -9,6 +9,7 @@ from nmda_bayes.figures.forest import plot_forest
 from nmda_bayes.figures.league import plot_league
 from nmda_bayes.figures.network import plot_network
 from nmda_bayes.figures.node_splits import plot_node_splits
+from nmda_bayes.figures.over_time import plot_over_time
 from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
 from nmda_bayes.figures.ranks import plot_ranks
@@ -29,6 +30,7 @@ __all__ = [
     "plot_network",
     "plot_node_splits",
     "plot_predictive_check",
+    "plot_over_time",
     "plot_prior_posterior",
     "plot_ranks",
     "plot_side_by_side",
