@@ -108,6 +108,12 @@ ARMS = pd.DataFrame(
         "dose": [0.0, np.nan, np.nan, np.nan, np.nan],
         "total_dose_mg_per_kg": [np.nan, 1.0, 1.0, np.nan, 5.0],
         "daily_dose_mg": [np.nan, np.nan, 90.0, 30.0, np.nan],
+        # What the models of the spec say of each arm; the design puts it here.
+        **{
+            f"{kind}{relative}": [0.0, 150.0, np.nan, np.nan, 20.0]
+            for kind in sorted({e.of for e in EXPOSURES.values()} - {""})
+            for relative in ("", "_relative")
+        },
     }
 )
 REFERENCES = pd.DataFrame(
@@ -126,7 +132,8 @@ def test_an_exposure_is_one_number_an_arm_and_zero_for_the_reference(name):
     assert value.shape == (len(ARMS),)
     assert value.dtype == float
     assert value[0] == 0.0
-    assert EXPOSURES[name].axis.startswith("dose")
+    assert EXPOSURES[name].axis.startswith(("dose", "peak", "average", "concentration", "area"))
+    assert EXPOSURES[name].relative == ("multiples" in EXPOSURES[name].axis)
     assert EXPOSURES[name].missing
 
 

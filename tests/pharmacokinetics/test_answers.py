@@ -205,8 +205,10 @@ def test_arms_get_exposures_or_a_reason(published):
     assert whole["peak_concentration"] == pytest.approx(float(one["peak_concentration"]))
     assert whole["concentration_at_outcome"] == pytest.approx(float(one["concentration_at"][0]))
     assert whole["missing"] == ""
-    # The area asks for no length: the same dose has the same one.
-    assert found.iloc[1]["area"] == pytest.approx(whole["area"])
+    upto = exposures("0.5 mg/kg over 40 min", published["Kamp2020meta"], until=2.0).isel(analyte=0)
+    assert whole["area"] == pytest.approx(float(upto["area"]))
+    assert whole["area"] < float(one["area"])
+    assert math.isnan(found.iloc[1]["area"])
     assert math.isnan(found.iloc[1]["peak_concentration"])
     assert "how long an intravenous dose took" in found.iloc[1]["missing"]
     assert found.iloc[2]["missing"] == "Kamp2020meta has no absorption for im"
@@ -215,14 +217,43 @@ def test_arms_get_exposures_or_a_reason(published):
     assert found.iloc[5]["missing"] == "no pharmacokinetic model of memantine"
     assert found.iloc[6]["peak_concentration"] == found.iloc[6]["average_concentration"] == 100
     assert "no dose" in found.iloc[6]["missing"]
-    # 70 mg/kg x 70 kg x 0.0986 over 4.81 L/h, above the baseline.
-    area = 70 * 70 * 24.305 / 246.47 / 4.81 * 1000
-    assert found.iloc[7]["area"] == pytest.approx(area)
     assert "highest dose" in found.iloc[7]["note"]
-    assert found.iloc[8]["area"] > 0
+    assert "counted up to the reading at 2 h of 4 h" in found.iloc[7]["note"]
     assert "how many doses" in found.iloc[8]["missing"]
     assert found.iloc[9]["peak_concentration"] == pytest.approx(21 / 25 * 1000)
     assert "average_concentration: a single dose has no length" in found.iloc[9]["missing"]
+
+
+def test_without_an_hour_an_area_is_whole_and_asks_for_no_length(published):
+    rows = [("0.5 mg/kg over 40 min",), ("0.5 mg/kg",), ("0.5 mg/kg a day, 84 days",)]
+    arms = pd.DataFrame(rows, columns=["schedule"]).assign(agent="ketamine", route="iv")
+    found = arm_exposures(arms, {"ketamine": published["Kamp2020meta"]})
+    # 35 mg over 84 L/h.
+    np.testing.assert_allclose(found["area"], np.array([1, 1, 84]) * 35 / 84 * 1000, rtol=1e-9)
+    assert "how long an intravenous dose took" in found.iloc[1]["missing"]
+    # 70 mg/kg x 70 kg x 0.0986 over 4.81 L/h, above the baseline.
+    mg = arms.iloc[[0]].assign(agent="magnesium_sulfate", schedule="up to 70 mg/kg over 4 h")
+    area = arm_exposures(mg, {"magnesium_sulfate": published["Salinger2013Mg"]})["area"]
+    np.testing.assert_allclose(area, 70 * 70 * 24.305 / 246.47 / 4.81 * 1000, rtol=1e-9)
+
+
+def test_an_outcome_read_within_an_infusion_follows_what_had_come_by_then(published):
+    """APMSeoul2022: 25 mg/kg in an hour, then 100 mg/kg in a day; pain read after six hours."""
+    arms = pd.DataFrame(
+        {"agent": ["magnesium_sulfate"] * 2, "route": ["iv"] * 2,
+         "schedule": ["25 mg/kg over 1 h, then 100 mg/kg over 24 h",
+                      "25 mg/kg over 1 h, then 20.8333333333 mg/kg over 5 h"]}
+    )  # fmt: skip
+    found = arm_exposures(
+        arms, {"magnesium_sulfate": published["Du2019Mg"]}, hours_at_outcome=pd.Series(6.0, [0, 1])
+    )
+    kinds = ["peak_concentration", "average_concentration", "area", "concentration_at_outcome"]
+    # To six hours both gave the same; what the first gave afterwards no reading had seen.
+    np.testing.assert_allclose(
+        found.loc[0, kinds].astype(float), found.loc[1, kinds].astype(float), rtol=1e-9
+    )
+    assert found.loc[0, "note"] == "counted up to the reading at 6 h of 25 h"
+    assert found.loc[1, "note"] == ""
 
 
 def test_every_arm_of_the_base_has_numbers_or_words(evidence, published):

@@ -52,15 +52,17 @@ def arm_exposures(
         Of the body, kg; one for all, or one an arm (NaN: not known).
     hours_at_outcome
         Hours from the first administration to the outcome, one an arm; NaN where not known.
+        Exposures are those up to it: of an infusion of a day, read after six hours, six hours.
+        Where no hour is known the whole regimen counts.
     reference
         The agent that has no concentration: its exposures are 0.
 
     Returns
     -------
     pd.DataFrame
-        Index of arms; columns of `EXPOSURES` in ng/mL (area to infinity: ng h/mL) of what the
-        model measures first, above any baseline, NaN where not known; ``missing`` says why, by
-        column; ``note`` what was assumed; ``model`` which one was used.
+        Index of arms; columns of `EXPOSURES` in ng/mL (area, without an hour to infinity: ng h/mL)
+        of what the model measures first, above any baseline, NaN where not known; ``missing`` says
+        why, by column; ``note`` what was assumed; ``model`` which one was used.
     """
     weights = weight if isinstance(weight, pd.Series) else pd.Series(weight, index=arms.index)
     hours = pd.Series(math.nan, index=arms.index) if hours_at_outcome is None else hours_at_outcome
@@ -122,10 +124,9 @@ class _Arm:
         regimen = parse_regimen(self.schedule)
         self.note += [QUALIFIED[word] for word in regimen.qualifiers]
         if regimen.basis == "ng/mL":
-            self._target(regimen)
+            self._target(regimen, content_of(self.agent, model))
             return
-        self._area(model, weight, regimen)
-        at = () if math.isnan(hour) else (hour,)
+        unread = math.isnan(hour)
         try:
             found = exposures(
                 regimen,
@@ -133,25 +134,37 @@ class _Arm:
                 weight=weight,
                 route=self.route,
                 agent=self.agent,
-                times=at,
+                times=() if unread else (hour,),
+                until=math.inf if unread else hour,
                 analytes=(model.analyte,),
             ).isel(analyte=0)
         except InputError as wrong:
-            said = wrong.faults[0].message.split("' ", 1)[-1]
-            rest = [name for name in EXPOSURES if name != "area"]
-            self.missing |= dict.fromkeys(rest, f"the schedule {said}")
+            self._unlaid(model, weight, regimen, hour, wrong.faults[0].message)
             return
-        for name in ("peak_concentration", "average_concentration"):
+        for name in ("peak_concentration", "average_concentration", "area"):
             self.values[name] = float(found[name])
         if math.isnan(self.values["average_concentration"]):
             self.missing["average_concentration"] = "a single dose has no length to average over"
-        if at:
-            self.values["concentration_at_outcome"] = float(found["concentration_at"][0])
-        else:
+        if unread:
             self.missing["concentration_at_outcome"] = "no hour of the outcome"
+            return
+        self.values["concentration_at_outcome"] = float(found["concentration_at"][0])
+        lasting = float(found["treatment_hours"])
+        if hour < lasting * (1 - 1e-9):
+            self.note.append(f"counted up to the reading at {hour:g} h of {lasting:.4g} h")
 
-    def _area(self, model: PharmacokineticModel, weight: float, regimen: Regimen) -> None:
-        """Fill in the area, which asks neither for lengths nor for times of doses."""
+    def _unlaid(
+        self, model: PharmacokineticModel, weight: float, regimen: Regimen, hour: float, why: str
+    ) -> None:
+        """Fill in what asks neither for lengths nor for times of doses: the area after the end."""
+        said = why.split("' ", 1)[-1]
+        self.missing |= dict.fromkeys(EXPOSURES, f"the schedule {said}")
+        # Within the treatment, what had come by the reading hangs on when the doses were given.
+        if math.isnan(hour) or hour >= regimen.days * 24:
+            del self.missing["area"]
+            self._whole_area(model, weight, regimen)
+
+    def _whole_area(self, model: PharmacokineticModel, weight: float, regimen: Regimen) -> None:
         content = content_of(self.agent, model)
         try:
             asked = Asked.of(regimen, model, weight, self.route, self.agent, None, timed=False)
@@ -166,9 +179,9 @@ class _Arm:
         per = per_mg_per_litre("ng/mL", model.analyte)
         self.values["area"] = float(whole_area(ways, given)) * per
 
-    def _target(self, regimen: Regimen) -> None:
+    def _target(self, regimen: Regimen, content: float) -> None:
         """A pump's target is the concentration that it aims at; no dose is known."""
-        aims = [phase.amount.to("ng/mL") for c in regimen.courses for phase in c.phases]
+        aims = [phase.amount.to("ng/mL") * content for c in regimen.courses for phase in c.phases]
         self.values["peak_concentration"] = max(aims)
         if len(aims) == 1:
             self.values["average_concentration"] = aims[0]

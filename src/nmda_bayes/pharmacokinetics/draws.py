@@ -45,18 +45,32 @@ def draw_parameters(
     deviates = _deviates(model, rng, n)
     for (analyte, symbol), parameter in model.parameters.items():
         name = variable(model, analyte, symbol)
-        log_sd = _log_sd(parameter, of)
+        spread = log_sd(parameter, of)
         # Drawn for every parameter, varied or not: the draws of one do not hang on another's.
-        values = parameter.value * np.exp(log_sd * deviates(analyte, symbol, of))
+        values = parameter.value * np.exp(spread * deviates(analyte, symbol, of))
         out[name] = (("draw",), values, {"units": parameter.unit})
-        if not log_sd:
+        if not spread:
             fixed.append(name)
     return xr.Dataset(out, coords={"draw": np.arange(n)}).assign_attrs(
         model=model.name, of=of, fixed=", ".join(fixed)
     )
 
 
-def _log_sd(parameter: Parameter, of: Of) -> float:
+def log_sd(parameter: Parameter, of: Of) -> float:
+    """Give the spread of a parameter's logarithm.
+
+    Parameters
+    ----------
+    parameter
+        One of a model.
+    of
+        As for `draw_parameters`.
+
+    Returns
+    -------
+    float
+        The SD of the log-normal whose coefficient of variation is published; 0 where none is.
+    """
     spreads = {"people": (parameter.cv,), "typical": (parameter.se,)}.get(
         of, (parameter.cv, parameter.se)
     )
@@ -78,7 +92,7 @@ def _deviates(
             return mine
         one, covariance = linked[symbol]
         pair = (model.parameters[analyte, name] for name in (one, symbol))
-        rho = covariance / math.prod(_log_sd(p, "people") for p in pair)
+        rho = covariance / math.prod(log_sd(p, "people") for p in pair)
         return rho * drawn[analyte, one] + math.sqrt(1 - rho**2) * mine
 
     return deviate

@@ -6,6 +6,7 @@ input, then narrowed down until the error is beyond the ninth digit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ FIRST, LAST = 8, 16
 #: Times after each mark, from a thousandth of the fastest rate's time to five of the slowest's.
 OFFSETS = 32
 ROUNDS, POINTS = 6, 17
+#: Hours after which nothing is left of any dose: of a rate of 1e-4/h, e^-1000.
+FOREVER = 1e7
 
 
 def exposures(
@@ -35,6 +38,7 @@ def exposures(
     parameters: xr.Dataset | None = None,
     times: Sequence[float] = (),
     over: tuple[float, float] | None = None,
+    until: float = math.inf,
     analytes: Sequence[str] = (),
     unit: str = "ng/mL",
 ) -> xr.Dataset:
@@ -58,6 +62,9 @@ def exposures(
         Hours at which the concentration is wanted.
     over
         Two hours between which the area is wanted, such as a dosing interval.
+    until
+        The hour of a reading: an effect cannot follow what comes after it, so that peak, average
+        and area are those up to it.
     analytes
         Which of the model's analytes; all by default.
     unit
@@ -70,7 +77,8 @@ def exposures(
         ``time_of_peak`` (h); ``average_concentration`` over ``treatment_hours``, which end with
         the last infusion, or one interval after the last of several doses; NaN for a single dose
         that took no time. ``area`` to infinity; ``area_over``, if asked for;
-        ``concentration_at``, over dim time. All of it is what the doses add to a baseline.
+        ``concentration_at``, over dim time. All of it is what the doses add to a baseline, and no
+        more than has come by `until`.
 
     Raises
     ------
@@ -79,7 +87,9 @@ def exposures(
     """
     asked = Asked.of(regimen, model, weight, route, agent, parameters).only(analytes)
     factor = {name: per_mg_per_litre(unit, name) for name in asked.ways}
-    ends = np.array([[treatment_hours(asked.given, i)] for i in range(len(asked.regimens))])
+    whole = [[treatment_hours(asked.given, i)] for i in range(len(asked.regimens))]
+    ends = np.minimum(np.array(whole), until)
+    limit = np.full_like(ends, min(until, FOREVER))
     parts: dict[str, list[Any]] = {}
 
     def add(name: str, value: Any) -> None:
@@ -87,15 +97,17 @@ def exposures(
 
     for analyte, ways in asked.ways.items():
         scale = factor[analyte]
-        peak, at = _peak(asked, ways)
+        peak, at = peak_of(asked, ways, limit)
         add("peak_concentration", peak * scale)
         add("time_of_peak", at)
         length = np.where(ends > 0, ends, np.nan)
         add("average_concentration", area_until(ways, asked.given, ends) / length * scale)
-        add("area", whole_area(ways, asked.given) * scale)
+        unread = until >= FOREVER
+        area = whole_area(ways, asked.given) if unread else area_until(ways, asked.given, limit)
+        add("area", area * scale)
         if over is not None:
-            until = [area_until(ways, asked.given, np.array([hour])) for hour in over]
-            add("area_over", (until[1] - until[0]) * scale)
+            before = [area_until(ways, asked.given, np.array([hour])) for hour in over]
+            add("area_over", (before[1] - before[0]) * scale)
         if len(times):
             hours = np.asarray(times, dtype=float)
             add("concentration_at", superposed(ways, asked.given, hours) * scale)
@@ -109,9 +121,11 @@ def exposures(
         ).assign_attrs(units=units.get(name, unit))
         for name, values in parts.items()
     }
-    hours = ends[:, 0] if len(asked.regimens) > 1 else ends[0, 0]
+    several = len(asked.regimens) > 1
     out["treatment_hours"] = xr.DataArray(
-        hours, dims=("regimen",) if np.ndim(hours) else (), attrs={"units": "h"}
+        np.ravel(whole) if several else whole[0][0],
+        dims=("regimen",) if several else (),
+        attrs={"units": "h"},
     )
     return xr.Dataset(out).assign_attrs(asked.attributes)
 
@@ -146,9 +160,27 @@ def _of(train: Train, regimen: int) -> Train:
     return Train(*(float(np.ravel(p)[regimen] if np.ndim(p) else p) for p in parts))
 
 
-def _peak(asked: Asked, ways: Sequence[Passage]) -> tuple[Any, Any]:
-    """Find the highest concentration and its time, each of shape (draw, regimen, 1)."""
-    marks = [_marks(asked.given, i, ways) for i in range(len(asked.regimens))]
+def peak_of(asked: Asked, ways: Sequence[Passage], until: np.ndarray) -> tuple[Any, Any]:
+    """Find the highest concentration.
+
+    Parameters
+    ----------
+    asked
+        The question.
+    ways
+        Of one analyte.
+    until
+        The last hour that counts, of shape (regimen, 1).
+
+    Returns
+    -------
+    tuple
+        The concentration, mg/L, and its hour, each of shape (draw, regimen, 1).
+    """
+    marks = [
+        np.unique(np.minimum(_marks(asked.given, i, ways), until[i, 0]))
+        for i in range(len(asked.regimens))
+    ]
     count = max(map(len, marks))
     grid = np.array([np.pad(m, (0, count - len(m)), mode="edge") for m in marks])
     found = asked.over(superposed, ways, grid)

@@ -280,8 +280,22 @@ def side_by_side(many: Sequence[Sequence[Train]]) -> tuple[Train, ...]:
     tuple of Train
         Attributes of shape (regimens, 1). Regimens with fewer trains are filled with empty ones.
     """
-    if len(many) == 1:
-        return tuple(many[0])
+    return tuple(many[0]) if len(many) == 1 else stacked(many)
+
+
+def stacked(many: Sequence[Sequence[Train]]) -> tuple[Train, ...]:
+    """Stack the trains of regimens, of one as of many.
+
+    Parameters
+    ----------
+    many
+        The trains of each regimen.
+
+    Returns
+    -------
+    tuple of Train
+        Attributes of shape (regimens, 1); fewer trains are filled with empty ones.
+    """
     longest = max(map(len, many))
     nothing = Train(0.0, 0.0, 0.0)
     filled = [[*each, *[nothing] * (longest - len(each))] for each in many]

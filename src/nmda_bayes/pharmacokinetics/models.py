@@ -115,7 +115,7 @@ class PharmacokineticModel:
         return (*words, *self.structure.lacks)
 
     def values(
-        self, weight: float = 70.0, drawn: xr.Dataset | None = None
+        self, weight: float = 70.0, drawn: xr.Dataset | Mapping[str, Any] | None = None
     ) -> dict[str, dict[str, Any]]:
         """Give the parameters of a body.
 
@@ -124,7 +124,8 @@ class PharmacokineticModel:
         weight
             Of the body, kg.
         drawn
-            As `draw_parameters` gives them; the typical values otherwise.
+            As `draw_parameters` gives them, or by name: numbers, or variables of a graph. What is
+            not named has its typical value.
 
         Returns
         -------
@@ -134,13 +135,28 @@ class PharmacokineticModel:
         out: dict[str, dict[str, Any]] = {name: {} for name in self.analytes}
         for (analyte, symbol), parameter in self.parameters.items():
             base: Any = parameter.value
-            if drawn is not None:
-                base = drawn[variable(self, analyte, symbol)].to_numpy()
+            name = variable(self, analyte, symbol)
+            if drawn is not None and name in drawn:
+                base = drawn[name]
+                base = base.to_numpy() if isinstance(base, xr.DataArray) else base
             if analyte in out:
                 out[analyte][symbol] = base * self._factor(symbol, parameter, weight)
         for (analyte, symbol), other in self.same.items():
             out[analyte][symbol] = out[self.analyte][other]
         return out
+
+    def of_the_drug(self) -> PharmacokineticModel:
+        """Leave the metabolites out.
+
+        Returns
+        -------
+        PharmacokineticModel
+            The same model of the drug alone, at a part of the cost.
+        """
+        mine = {key: value for key, value in self.parameters.items() if key[0] == self.analyte}
+        same = {key: value for key, value in self.same.items() if key[0] == self.analyte}
+        structure = replace(self.structure, metabolites=())
+        return replace(self, structure=structure, parameters=mine, same=same)
 
     def with_absorption(
         self, route: str, *, rate_per_hour: float, share: float, source: str

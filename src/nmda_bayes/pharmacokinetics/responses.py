@@ -59,19 +59,19 @@ class Passage:
             After the lag, over the time of release, in mg that come through.
         """
         path, p = self.path, self.symbols
-        amount = _share_of(path, p, train.amount) * train.amount
+        amount = _share_of(path, p, train.amount, xp) * train.amount
         start = train.start + p[path.lag] if path.lag else train.start
         hours = xp.maximum(p[path.hours], train.hours) if path.hours else train.hours
         return Train(start, hours, amount, train.n, train.interval)
 
 
-def _share_of(path: Path, p: Symbols, amount: Any) -> Any:
+def _share_of(path: Path, p: Symbols, amount: Any, xp: Any = np) -> Any:
     """Share of a dose that goes this way; of several regimens' doses, each its own."""
     if np.ndim(amount) == 0:
         return path.share(p, float(amount))
     shares = [path.share(p, float(mg)) for mg in np.ravel(amount)]
     if all(np.ndim(share) == 0 for share in shares):
-        return np.reshape(np.array(shares), np.shape(amount))
+        return xp.reshape(xp.stack(shares), np.shape(amount))
     return np.concatenate([np.broadcast_to(s, np.broadcast_shapes((1, 1), np.shape(s)))
                            for s in shares], axis=-2)  # fmt: skip
 
@@ -189,6 +189,34 @@ def _clearance(p: Symbols) -> Any:
     if "Q1_hepatic" in p:
         return p["Q1_hepatic"] * enzymes / (p["Q1_hepatic"] + enzymes)
     return enzymes
+
+
+def side_by_side_terms(ways: Sequence[Passage], xp: Any = np) -> tuple[Passage, ...]:
+    """Put the terms of each response side by side, so that one evaluation serves all.
+
+    In a graph every term and every train is a copy of the formula otherwise: with a copy each, the
+    primary analysis did not compile within five minutes.
+
+    Parameters
+    ----------
+    ways
+        Whose parameters are single numbers or variables.
+    xp
+        numpy, or `pytensor.tensor`.
+
+    Returns
+    -------
+    tuple of Passage
+        With one term, over a last axis that whoever evaluates it adds up.
+    """
+    return tuple(
+        Passage(
+            way.path,
+            (tuple(xp.stack(part) for part in zip(*way.terms, strict=True)),),
+            way.symbols,
+        )
+        for way in ways
+    )
 
 
 def superposed(ways: Sequence[Passage], given: Sequence[Train], times: Any, xp: Any = np) -> Any:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from nmda_bayes.errors import Fault, SpecError, nearest
+from nmda_bayes.spec.kinetics import PharmacokineticsSpec
 from nmda_bayes.spec.parts import (
     CorrelationsSpec,
     DesignsSpec,
@@ -43,6 +44,7 @@ class AnalysisSpec(Frozen):
     outcomes: Annotated[dict[OutcomeName, OutcomeSpec], Field(min_length=1)]
     designs: DesignsSpec = DesignsSpec()
     correlations: CorrelationsSpec = CorrelationsSpec()
+    pharmacokinetics: PharmacokineticsSpec | None = None
     window: WindowSpec | None = None
     sampling: SamplingSpec
 
