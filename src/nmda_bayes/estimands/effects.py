@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
 from nmda_bayes.components.links import CLOGLOG, LOG
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, READING
 from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW, STRATUM
 from nmda_bayes.estimands.covariates import at_trials
 from nmda_bayes.estimands.reading import design_of, link_of, spec_of, variable
@@ -92,7 +95,9 @@ def compared(design: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     tuple[numpy.ndarray, numpy.ndarray]
         Positions among the arms: of one side, and of the other.
     """
-    exposure, study = design["exposure"].values, design["study"].values
+    exposure = design["exposure"].values
+    # Readings of one study at several hours: like is compared with like.
+    study = design[READING if READING in design else "study"].values
     own = design["report"].values != AS_CONTRAST
     here, there = [], []
     for name in dict.fromkeys(study[own]):
@@ -128,22 +133,36 @@ def expected_arms(fit: xr.DataTree, outcome: str) -> xr.DataArray:
         Dims chain, draw, arm, on the linear predictor's scale.
     """
     spec, design = spec_of(fit), design_of(fit, outcome)
-    posterior = fit["posterior"].to_dataset()
-    curve = spec.outcomes[outcome].shape
+    curve, posterior = spec.outcomes[outcome].shape, fit["posterior"].to_dataset()
     exposure = design["exposure"].drop_vars(ARM)
+    theta = at_trials(fit, outcome, _at_arms(fit, outcome, curve.parameters), design)
+    some = xr.zeros_like(posterior[CHAIN] * posterior[DRAW], dtype=float)
+    response = curve.response(exposure, theta, np) * _share_at_arms(fit, outcome)
+    return (response + some).transpose(CHAIN, DRAW, ARM)
+
+
+def _at_arms(fit: xr.DataTree, outcome: str, names: Sequence[str]) -> dict[str, xr.DataArray]:
+    """Read parameters at each arm, along whichever of agent and condition they have."""
+    spec, design = spec_of(fit), design_of(fit, outcome)
+    posterior = fit["posterior"].to_dataset()
     at = {}
     for dim, column in ((AGENT, "agent"), (CONDITION, "condition")):
         known = fit["design/labels"].to_dataset()[dim].to_numpy()
         place = {label: i for i, label in enumerate(known)}
         at[dim] = xr.DataArray([place.get(v, 0) for v in design[column].values], dims=ARM)
     theta = {}
-    for name in curve.parameters:
+    for name in names:
         value = posterior[variable(spec, outcome, name)]
         value = value.isel({dim: where for dim, where in at.items() if dim in value.dims})
         theta[name] = value.drop_vars([c for c in value.coords if c not in (CHAIN, DRAW)])
-    theta = at_trials(fit, outcome, theta, design)
-    some = xr.zeros_like(posterior[CHAIN] * posterior[DRAW], dtype=float)
-    return (curve.response(exposure, theta, np) + some).transpose(CHAIN, DRAW, ARM)
+    return theta
+
+
+def _share_at_arms(fit: xr.DataTree, outcome: str) -> Any:
+    """How much of its effect there is at each row's hour; 1 without a time course."""
+    course, design = spec_of(fit).outcomes[outcome].over_time, design_of(fit, outcome)
+    clocks = {clock: design[clock].drop_vars(ARM) for clock in course.clocks}
+    return course.share(clocks, _at_arms(fit, outcome, course.parameters), np)
 
 
 def _new_arms(fit: xr.DataTree, outcome: str, here: np.ndarray) -> xr.DataArray:
@@ -163,7 +182,10 @@ def _new_arms(fit: xr.DataTree, outcome: str, here: np.ndarray) -> xr.DataArray:
     # Each arm's own effect, and where trials are nested its treatment's in a new cluster.
     own = "ab" if not heterogeneity.nested else "abcd"
     offsets = [xr.DataArray(rng.standard_normal(shape), dims=(CHAIN, DRAW, ARM)) for _ in own]
-    tails: list[xr.DataArray] = []
+    tails: list[Any] = []
+    if heterogeneity.fades:
+        share = _share_at_arms(fit, outcome)
+        tails = [share.isel({ARM: here}) if isinstance(share, xr.DataArray) else share]
     if heterogeneity.heavy:
         declared = spec.outcomes[outcome].parameters[HETEROGENEITY_SD].nu
         nu = declared or posterior[variable(spec, outcome, f"{HETEROGENEITY_SD}_{NU}")]
