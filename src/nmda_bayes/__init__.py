@@ -20,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nmda_bayes.checks import Checks, check
+    from nmda_bayes.checks import Checks, check, study_density, study_elpd, study_influence
     from nmda_bayes.errors import EvidenceError, Fault, FitError, InputError, SpecError
     from nmda_bayes.estimands import (
         contrasts,
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from nmda_bayes.spec import AnalysisSpec
 
 _HOMES = {
-    "checks": ("Checks", "check"),
+    "checks": ("Checks", "check", "study_density", "study_elpd", "study_influence"),
     "errors": ("EvidenceError", "Fault", "FitError", "InputError", "SpecError"),
     "estimands": (
         "contrasts",
@@ -226,7 +226,10 @@ __all__ = [
     "share_left",
     "simulate",
     "split",
+    "study_density",
     "study_effects",
+    "study_elpd",
+    "study_influence",
     "study_table",
     "table",
     "therapeutic_window",

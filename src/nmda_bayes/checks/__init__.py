@@ -11,8 +11,17 @@ from nmda_bayes.checks.diagnostics import diagnostics, gate
 from nmda_bayes.checks.identifiability import PRIOR_ONLY, identifiability, parameters_of
 from nmda_bayes.checks.predictive import predictive_checks
 from nmda_bayes.checks.prior_sensitivity import prior_sensitivity
+from nmda_bayes.checks.study_density import study_density, study_elpd, study_influence
 
-__all__ = ["PRIOR_ONLY", "Checks", "check", "parameters_of"]
+__all__ = [
+    "PRIOR_ONLY",
+    "Checks",
+    "check",
+    "parameters_of",
+    "study_density",
+    "study_elpd",
+    "study_influence",
+]
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,27 @@ def integrate(spec: AnalysisSpec, design: xr.DataTree, model: pm.Model) -> xr.Da
     return xr.DataTree.from_dict(groups)
 
 
+def log_evidence(spec: AnalysisSpec, design: xr.DataTree) -> float:
+    """Integrate the likelihood of an analysis over all its priors.
+
+    Parameters
+    ----------
+    spec
+        The analysis; `reasons_against` has none.
+    design
+        As `nmda_bayes.design.build_design` gives it.
+
+    Returns
+    -------
+    float
+        Its logarithm; outcomes are independent here, so that theirs add up.
+    """
+    return sum(
+        scale_grid(_scales(outcome), partial(_log_evidence_of, outcome)).log_evidence
+        for outcome in outcomes_of(spec, design)
+    )
+
+
 def _log_evidence_of(outcome: Outcome, scales: Mapping[str, xr.DataArray]) -> np.ndarray:
     return solve(linear(outcome, scales)).log_evidence
 
