@@ -26,24 +26,20 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.pooling import POOLINGS, SPREADS
 from nmda_bayes.design import AS_RESPONDERS, WHOLE_ARM, covariates_of
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
-from nmda_bayes.inference.affine import Linear, affine_parameter, linear
+from nmda_bayes.inference.affine import linear
 from nmda_bayes.inference.bias_reasons import bias_reasons
-from nmda_bayes.inference.latents import LATENT, POINT
-from nmda_bayes.inference.quantiles import mixture_quantile
+from nmda_bayes.inference.latents import POINT
+from nmda_bayes.inference.moments import statistics
 from nmda_bayes.inference.regression import solve
-from nmda_bayes.inference.scales import Scale, ScaleGrid, scale_grid
+from nmda_bayes.inference.scales import Scale, parts, scale_grid
 from nmda_bayes.model import CHEAP, Outcome, Sites, outcomes_of, parameters_of
 from nmda_bayes.spec import AnalysisSpec
-from nmda_bayes.spec.prior import PriorSpec
 from nmda_bayes.spec.pooling_rules import CLUSTER_SD, TRIAL_SDS
+from nmda_bayes.spec.prior import PriorSpec
 from nmda_bayes.spec.rules import natural
 
 #: More scales than these are summed too slowly: 60 points each, and a regression at every one.
 SCALES_AT_MOST = 2
-#: What group ``exact`` says of each scalar, over a dim of this name.
-STATISTIC = "statistic"
-STATISTICS = ("mean", "sd", "q2.5", "q50", "q97.5")
-SHARES = (0.025, 0.5, 0.975)
 
 
 def reasons_against(spec: AnalysisSpec, design: xr.DataTree) -> list[str]:
@@ -124,9 +120,7 @@ def _scales(outcome: Outcome) -> list[Scale]:
             if slot == "each":
                 continue
             spread = slot.startswith(SPREADS)
-            bent = slot == "location" and (
-                name in TRIAL_SDS or name in _bent_parameters(outcome)
-            )
+            bent = slot == "location" and (name in TRIAL_SDS or name in _bent_parameters(outcome))
             if spread or bent:
                 positive = spread or name in TRIAL_SDS or given != name
                 found.append(Scale(sites.slot_name(slot), prior.dist, prior.kwargs, positive))
@@ -216,7 +210,7 @@ def integrate(spec: AnalysisSpec, design: xr.DataTree, model: pm.Model) -> xr.Da
         error = max(error, grid.error)
         drawn = grid.draw(settings.chains * settings.draws, rng)
         free |= {name: values.to_numpy() for name, values in drawn.items()}
-        free |= _draws(linear(outcome, drawn), settings.chains * settings.draws, rng)
+        free |= _draws(outcome, drawn, settings.chains * settings.draws, rng)
         exact |= statistics(outcome, grid)
     posterior = _dealt(free, spec, model)
     stats = xr.Dataset(
@@ -255,16 +249,23 @@ def _log_evidence_of(outcome: Outcome, scales: Mapping[str, xr.DataArray]) -> np
     return solve(linear(outcome, scales)).log_evidence
 
 
-def _draws(regression: Linear, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _draws(
+    outcome: Outcome, scales: Mapping[str, xr.DataArray], count: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """Draw the normal variables, each draw at its own scales."""
-    solved = solve(regression)
-    z = rng.standard_normal((count, regression.latents.size))
-    # Q = LL', so that L'⁻¹ z has covariance Q⁻¹.
-    moved = np.linalg.solve(np.swapaxes(solved.root, -1, -2), z[..., None])[..., 0]
-    values = solved.mean + moved
+    values, blocks = [], {}
+    for some in parts(scales, count):
+        regression = linear(outcome, some)
+        solved, blocks = solve(regression), regression.latents.blocks
+        size = count if not scales else next(iter(some.values())).sizes[POINT]
+        z = rng.standard_normal((size, regression.latents.size))
+        # Q = LL', so that L'⁻¹ z has covariance Q⁻¹.
+        moved = np.linalg.solve(np.swapaxes(solved.root, -1, -2), z[..., None])[..., 0]
+        values.append(solved.mean + moved)
+    drawn = np.concatenate(values)
     return {
-        name: values[:, block.start : block.start + block.size].reshape(count, *block.shape)
-        for name, block in regression.latents.blocks.items()
+        name: drawn[:, block.start : block.start + block.size].reshape(count, *block.shape)
+        for name, block in blocks.items()
     }
 
 
@@ -284,62 +285,3 @@ def _dealt(free: Mapping[str, np.ndarray], spec: AnalysisSpec, model: pm.Model) 
             drawn, progressbar=False, merge_dataset=False, compile_kwargs=CHEAP
         )
     return xr.merge([drawn, derived]).drop_attrs()
-
-
-def statistics(outcome: Outcome, grid: ScaleGrid) -> dict[str, xr.DataArray]:
-    """Work out mean, SD and quantiles of every scale and parameter, without draws.
-
-    Parameters
-    ----------
-    outcome
-        The outcome.
-    grid
-        Its scales, weighed.
-
-    Returns
-    -------
-    dict[str, xr.DataArray]
-        By name in the graph, over the variable's dims and `STATISTIC`.
-    """
-    found = {}
-    for place, scale in enumerate(grid.scales):
-        value, weight = scale.value(grid.axes[place]), grid.marginal(place)
-        mean = float(weight @ value)
-        sd = float(np.sqrt(weight @ (value - mean) ** 2))
-        numbers = [mean, sd, *grid.quantiles(place, SHARES)]
-        found[scale.name] = xr.DataArray(numbers, {STATISTIC: list(STATISTICS)}, (STATISTIC,))
-    regression = linear(outcome, grid.values)
-    solved = solve(regression)
-    spread = np.linalg.inv(solved.root)  # Q⁻¹ = L'⁻¹ L⁻¹
-    for column in covariates_of(outcome.spec):
-        form = regression.latents.form(outcome.name(column), regression.latents.size + 1)
-        found[outcome.name(column)] = _mixture(form, solved.mean, spread, grid.weight.ravel())
-    for name in parameters_of(outcome):
-        if outcome.name(name) in found:
-            continue
-        form = affine_parameter(
-            outcome, name, regression.latents, grid.values, regression.latents.size + 1
-        )
-        if LATENT in form.dims:
-            found[outcome.name(name)] = _mixture(form, solved.mean, spread, grid.weight.ravel())
-    return found
-
-
-def _mixture(
-    form: xr.DataArray, mean: np.ndarray, spread: np.ndarray, weight: np.ndarray
-) -> xr.DataArray:
-    """Moments and quantiles of an affine form, a mixture of normals over the points."""
-    points = len(weight)
-    form = form if POINT in form.dims else form.expand_dims({POINT: points})
-    dims = [dim for dim in form.dims if dim not in (POINT, LATENT)]
-    flat = form.transpose(POINT, *dims, LATENT)
-    rows = flat.to_numpy().reshape(points, -1, form.sizes[LATENT])
-    centre = np.einsum("pkl,pl->kp", rows[..., :-1], mean) + rows[..., -1].T
-    scale = np.linalg.norm(np.einsum("plm,pkm->kpl", spread, rows[..., :-1]), axis=-1)
-    expected = centre @ weight
-    variance = (scale**2 + centre**2) @ weight - expected**2
-    columns = [expected, np.sqrt(variance.clip(min=0))]
-    columns += [mixture_quantile(centre, scale, weight, share) for share in SHARES]
-    shape = [form.sizes[dim] for dim in dims]
-    numbers = np.stack(columns, axis=-1).reshape(*shape, len(STATISTICS))
-    return xr.DataArray(numbers, {STATISTIC: list(STATISTICS)}, (*dims, STATISTIC))

@@ -18,7 +18,7 @@ import xarray as xr
 
 from nmda_bayes.dims import STUDY
 from nmda_bayes.errors import Fault, SpecError
-from nmda_bayes.inference.exact import SHARES, STATISTIC, STATISTICS
+from nmda_bayes.inference.moments import SHARES, STATISTIC, STATISTICS
 from nmda_bayes.inference.quantiles import grid_quantiles, mixture_quantile
 from nmda_bayes.inference.scales import BELOW, BEND, SEARCH, log_jacobian, log_of
 from nmda_bayes.priors import is_positive, log_density, prior_faults

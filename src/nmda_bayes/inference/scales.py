@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -283,16 +283,33 @@ def _narrowed(
     return np.linspace(axes[place][low], axes[place][high], points)
 
 
+def parts(values: Mapping[str, xr.DataArray], size: int) -> Iterator[dict[str, xr.DataArray]]:
+    """Part the values of scales, so that few regressions are solved at once.
+
+    Parameters
+    ----------
+    values
+        By name, over dim `POINT`; without a scale there is one part, empty.
+    size
+        How many points there are.
+
+    Yields
+    ------
+    dict[str, xr.DataArray]
+        Some of the points.
+    """
+    for start in range(0, size if values else 1, AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        yield {name: value.isel({POINT: some}) for name, value in values.items()}
+
+
 def _log_posterior(
     scales: Sequence[Scale], axes: tuple[np.ndarray, ...], evidence: Evidence
 ) -> np.ndarray:
     values = _at(scales, axes)
     size = int(np.prod([len(axis) for axis in axes]))
-    parts = [
-        evidence({k: v.isel({POINT: slice(start, start + AT_ONCE)}) for k, v in values.items()})
-        for start in range(0, size, AT_ONCE)
-    ]
-    density = np.concatenate(parts).reshape([len(axis) for axis in axes])
+    found = np.concatenate([evidence(some) for some in parts(values, size)])
+    density = found.reshape([len(axis) for axis in axes])
     for place, (scale, axis) in enumerate(zip(scales, axes, strict=True)):
         shape = [-1 if i == place else 1 for i in range(len(axes))]
         density = density + scale.log_prior(axis).reshape(shape)
