@@ -23,7 +23,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.likelihoods import contrast_covariance
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, cluster_arms
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, READING, cluster_arms
 from nmda_bayes.dims import ARM, CHAIN, CLUSTER, DRAW, SAMPLE, STRATUM
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.estimands.effects import compared, expected_arms
@@ -66,6 +66,9 @@ def pooling_report(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         message = f"what cells of likelihood '{likelihood}' borrow is not worked out"
         mend = f"Ask of an outcome of {', '.join(REPORTED)}."
         raise SpecError([Fault(message, mend, column=f"outcomes.{outcome}")])
+    if READING in design:
+        message = "what cells borrow is not worked out where arms are read at several hours"
+        raise SpecError([Fault(message, "Keep one hour.", column=f"outcomes.{outcome}.time.rule")])
     eta = _samples(fit["posterior"].to_dataset()[variable(spec, outcome, "eta")])
     curve = _samples(expected_arms(fit, outcome))
     variance = _variances(design, likelihood, eta)

@@ -19,7 +19,7 @@ from scipy.special import expit, xlogy
 
 from nmda_bayes.components.designs import WITHIN_PERSON
 from nmda_bayes.components.likelihoods import contrast_covariance
-from nmda_bayes.design import AS_ARM, AS_CONTRAST, Form, forms_of
+from nmda_bayes.design import AS_ARM, AS_CONTRAST, READING, Form, forms_of
 from nmda_bayes.dims import ARM, CONTRAST, SAMPLE, STUDY
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.estimands.reading import design_of, spec_of, variable
@@ -133,6 +133,8 @@ def _require_known(fit: xr.DataTree, outcome: str, forms: list[Form]) -> None:
             faults.append("trials that count responders")
     if variable(spec, outcome, WITHIN_PERSON) in fit["posterior"]:
         faults.append("crossover trials whose arms hold the same people")
+    if READING in design_of(fit, outcome):
+        faults.append("arms that are read at several hours")
     if faults:
         mend = f"It is defined for {' and '.join(KNOWN)} arms, and for contrasts."
         raise SpecError(

@@ -10,6 +10,7 @@ from nmda_bayes.report.sections.certainty import certainty
 from nmda_bayes.report.sections.evidence import evidence
 from nmda_bayes.report.sections.model import model
 from nmda_bayes.report.sections.networks import networks
+from nmda_bayes.report.sections.over_time import over_time
 from nmda_bayes.report.sections.predictive import predictive
 from nmda_bayes.report.sections.priors import priors
 from nmda_bayes.report.sections.provenance import provenance
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[View, Gallery], Section | None], ...] = (
     priors,
     results,
     networks,
+    over_time,
     window,
     sensitivity,
     predictive,

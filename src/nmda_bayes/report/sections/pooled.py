@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.design import READING
 from nmda_bayes.estimands.borrowing import CELL, FROM, REPORTED, lender_of, pooling_report
 from nmda_bayes.report.blocks import Fold, Heading, Table, as_table, folded
 from nmda_bayes.report.view import View
@@ -44,7 +45,8 @@ def borrowed(view: View) -> list[object]:
 def _shares(view: View, outcome: str) -> bool:
     part = view.outcomes[outcome]
     given = [part.parameters[n].pooling for n in part.shape.parameters if n in part.parameters]
-    return part.likelihood in REPORTED and any(one != "independent" for one in given)
+    once = READING not in view.design(outcome)
+    return once and part.likelihood in REPORTED and any(one != "independent" for one in given)
 
 
 def _table(view: View, outcome: str) -> Table | Fold | None:

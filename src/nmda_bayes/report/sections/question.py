@@ -113,6 +113,8 @@ def _effect_sentence(view: View, outcome: str, cell: Cell) -> str:
     draws = view.at(outcome, cell.agent, cell.condition, dose)
     low, middle, high = spread(draws)
     at = f" at {dose_text(view, dose)}" if view.has_dose(outcome) else ""
+    if view.outcomes[outcome].over_time.parameters:
+        at += ", when its effect is whole,"
     link = view.link(outcome)
     if link.ratio:
         ratio = [math.exp(min(x, 700.0)) for x in (low, middle, high)]
