@@ -64,6 +64,10 @@ class InputError(ValueError):
             raise ValueError("an InputError needs at least one fault")
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Fault, ...]]]:
+        """Keep the faults on the way from one process to another."""
+        return type(self), (self.faults,)
+
 
 class EvidenceError(InputError):
     """The evidence tables are at fault."""

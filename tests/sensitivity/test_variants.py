@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nmda_bayes.design import OUTCOMES, build_design
+from nmda_bayes.design import OUTCOMES, WEIGHT, build_design
 from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.sensitivity.designs import WEIGHT, Designs, rows_asked, seen
+from nmda_bayes.sensitivity.designs import Designs, rows_asked, seen
 from nmda_bayes.sensitivity.generators import GENERATORS
 from nmda_bayes.sensitivity.merging import merged
 from nmda_bayes.sensitivity.plan import Plan, base_of, plan_of, read_plan
@@ -32,7 +32,7 @@ def designs() -> Designs:
 
 
 def plan(designs: Designs, **content: Any) -> Plan:
-    return plan_of(content, designs, file="what_if.toml")
+    return plan_of({"dose": 1, **content}, designs, file="what_if.toml")
 
 
 def under(value: Any, *keys: str) -> Any:
@@ -205,6 +205,12 @@ class TestMultiverse:
         }
         (fault, *_) = faults_when(lambda: plan(designs, **content), SpecError)
         assert "outcomes.pain.parameters.emax.priors.location" in fault.message
+
+
+def test_the_dose_has_to_be_named_where_one_is_not_the_reference(designs):
+    action = {"variants": {"v": {"why": "so", "without": "window"}}}
+    (fault,) = faults_when(lambda: plan_of(action, designs), SpecError)
+    assert fault.column == "dose"
 
 
 class TestDesigns:

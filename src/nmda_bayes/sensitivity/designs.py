@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.design import OUTCOMES, build_design
+from nmda_bayes.design import OUTCOMES, WEIGHT, build_design
 from nmda_bayes.design.splitting import nodes
 from nmda_bayes.dims import ARM
 from nmda_bayes.errors import EvidenceError, Fault, InputError
@@ -22,7 +22,6 @@ from nmda_bayes.evidence.judgements import JUDGEMENT, NOT_JUDGED, worst_judgemen
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.rules import BASELINE
 
-WEIGHT = "weight"
 #: Keys of a spec that choose no row of the evidence.
 NOT_OF_ROWS = ("title", "question", "choices", "correlations", "window", "sampling")
 #: Keys of an outcome that choose none either.

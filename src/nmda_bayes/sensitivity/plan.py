@@ -21,6 +21,8 @@ from nmda_bayes.sensitivity.toml import content_of, shape_faults
 from nmda_bayes.sensitivity.variants import BASE, NAMED, Draft, Variant, as_variants
 from nmda_bayes.spec import AnalysisSpec
 
+#: Exposures in multiples of the reference dose have it at 1.
+REFERENCE_DOSE, RELATIVE = 1.0, "relative_to_reference"
 OF_A_VARIANT = ("why", "without")
 
 
@@ -35,13 +37,12 @@ class Plan:
     variants
         By name, the base first; each whole, with the rows that it sees.
     dose
-        Where effects are compared, on the exposure axis; None for the reference dose, or where
-        effects have no dose.
+        Where effects are compared, on the exposure axis.
     """
 
     title: str
     variants: dict[str, Variant]
-    dose: float | None = None
+    dose: float = 1.0
 
     @property
     def base(self) -> Variant:
@@ -162,7 +163,7 @@ def plan_of(content: Mapping[str, Any], designs: Designs, *, file: str = "") -> 
     SpecError
         With every fault of every variant.
     """
-    faults = list(shape_faults(content))
+    faults = [*shape_faults(content), *_dose_faults(content, designs.base)]
     named, more = _named(content)
     faults += more
     base = designs.base
@@ -179,9 +180,16 @@ def plan_of(content: Mapping[str, Any], designs: Designs, *, file: str = "") -> 
         faults += error.faults
     if faults:
         raise SpecError(faults)
-    dose = content.get("dose")
     title = str(content.get("title", f"Sensitivity of: {base.title}"))
-    return Plan(title, variants, None if dose is None else float(dose))
+    return Plan(title, variants, float(content.get("dose", REFERENCE_DOSE)))
+
+
+def _dose_faults(content: Mapping[str, Any], base: AnalysisSpec) -> Iterator[Fault]:
+    """Ask at which dose effects are compared, where the reference dose is not 1."""
+    dosed = [one for one in base.outcomes.values() if one.shape.needs_dose]
+    if "dose" not in content and any(RELATIVE not in one.exposure for one in dosed):
+        mend = "Write dose = ..., an exposure at which effects are compared."
+        yield Fault("the dose is not named, and exposures are no multiples", mend, column="dose")
 
 
 def _table(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import xarray as xr
 
 from nmda_bayes.errors import Fault, InputError, SpecError
-from nmda_bayes.inference.fitting import method_of
 from nmda_bayes.sensitivity.designs import Designs
 from nmda_bayes.sensitivity.merging import merged, removal_faults
 from nmda_bayes.spec import AnalysisSpec
@@ -139,6 +138,13 @@ def _placed(fault: Fault, key: str, file: str) -> Fault:
     return replace(fault, file=file, column=f"{key}.{fault.column}" if fault.column else key)
 
 
+def _can_be_computed(spec: AnalysisSpec, design: xr.DataTree) -> None:
+    if spec.sampling.method == "exact":
+        from nmda_bayes.inference.fitting import method_of  # PyMC takes seconds to import
+
+        method_of(spec, design)
+
+
 def _designed(
     variants: Mapping[str, Variant], designs: Designs, written: set[str], file: str
 ) -> tuple[dict[str, Variant], list[Fault]]:
@@ -147,7 +153,7 @@ def _designed(
     for name, variant in variants.items():
         try:
             design = designs.of(variant.spec)
-            method_of(variant.spec, design)
+            _can_be_computed(variant.spec, design)
         except InputError as error:
             told = "; ".join(fault.message for fault in error.faults)
             found[name] = replace(variant, impossible=told)

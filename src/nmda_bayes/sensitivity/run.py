@@ -1,0 +1,150 @@
+"""A whole sensitivity analysis: from a file and evidence to one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from tempfile import TemporaryDirectory
+
+import xarray as xr
+
+from nmda_bayes.evidence.shipped import shipped_folder
+from nmda_bayes.sensitivity.designs import rows_asked
+from nmda_bayes.sensitivity.executors import executors
+from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.sensitivity.plan import Plan, base_of, read_plan
+from nmda_bayes.sensitivity.results import together
+from nmda_bayes.sensitivity.store import Store, key_of
+from nmda_bayes.sensitivity.sweep import Progress, Work, in_order, sweep
+from nmda_bayes.spec import AnalysisSpec
+
+
+def fit_variants(
+    path: str | os.PathLike[str],
+    evidence: xr.DataTree,
+    *,
+    store: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    only: tuple[str, ...] = (),
+) -> xr.Dataset:
+    """Run a sensitivity analysis.
+
+    Parameters
+    ----------
+    path
+        Its TOML file.
+    evidence
+        As `nmda_bayes.load_evidence` gives it.
+    store
+        A folder that keeps each answer as soon as it is there, so that a second call goes on; None
+        to keep nothing.
+    workers
+        Processes of this machine; None for this one.
+    only
+        Names of variants, in which ``*`` stands for anything; empty for all.
+
+    Returns
+    -------
+    xr.Dataset
+        As `nmda_bayes.sensitivity.results.together` gives it: a dim variant, the base first.
+
+    Raises
+    ------
+    SpecError, EvidenceError
+        With every fault of every variant, before anything runs.
+    """
+    base = AnalysisSpec.from_toml(base_of(path, shipped_folder("models")))
+    plan = read_plan(path, evidence, base)
+    plan = plan.only(only) if only else plan
+    where = executors(workers)
+    if store is not None:
+        return run_plan(plan, evidence, Store(store), where)
+    with TemporaryDirectory() as folder:
+        return run_plan(plan, evidence, Store(folder), where)
+
+
+def run_plan(
+    plan: Plan,
+    evidence: xr.DataTree,
+    store: Store,
+    where: Callable[[], Executor],
+    *,
+    work: Work | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Run a plan.
+
+    Parameters
+    ----------
+    plan
+        Every variant whole and checked.
+    evidence
+        What it was checked against.
+    store
+        What is finished, and where it goes.
+    where
+        As `nmda_bayes.sensitivity.executors.executors` gives it.
+    work
+        What answers a variant; None to fit it.
+    progress
+        Told of each finished variant.
+
+    Returns
+    -------
+    xr.Dataset
+        One table.
+    """
+    jobs = jobs_of(plan, evidence)
+    ordered = list(in_order(jobs, structure_of))
+    return together(plan, sweep(ordered, store, where, work or _fitting(), progress))
+
+
+def _fitting() -> Work:
+    from nmda_bayes.sensitivity.work import answer  # PyMC takes seconds to import
+
+    return answer
+
+
+def jobs_of(plan: Plan, evidence: xr.DataTree) -> dict[str, Job]:
+    """Make the jobs of a plan.
+
+    Parameters
+    ----------
+    plan
+        Every variant whole and checked.
+    evidence
+        What it was checked against.
+
+    Returns
+    -------
+    dict[str, Job]
+        By name; what cannot be fitted has none.
+    """
+    hashed = str(evidence.attrs["evidence_hash"])
+    return {
+        name: Job(name, key_of(one.spec, hashed, plan.dose), one.spec, one.design, plan.dose)
+        for name, one in plan.variants.items()
+        if one.design is not None
+    }
+
+
+def structure_of(job: Job) -> str:
+    """Name the compiled graph that a job needs, nearly: rows and parts, without priors' numbers.
+
+    Parameters
+    ----------
+    job
+        A variant.
+
+    Returns
+    -------
+    str
+        The same for jobs that should stand side by side.
+    """
+    parts = [
+        (name, one.curve, str(one.curve_options), one.heterogeneity, sorted(one.parameters))
+        for name, one in job.spec.outcomes.items()
+    ]
+    bare = job.spec.model_copy(update={"exclude": {}})
+    return f"{rows_asked(bare)} {parts}"
