@@ -20,7 +20,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nmda_bayes.checks import Checks, check, study_density, study_elpd, study_influence
+    from nmda_bayes.checks import (
+        Checks,
+        averaged,
+        check,
+        stack,
+        study_density,
+        study_elpd,
+        study_influence,
+    )
     from nmda_bayes.errors import EvidenceError, Fault, FitError, InputError, SpecError
     from nmda_bayes.estimands import (
         contrasts,
@@ -60,6 +68,8 @@ if TYPE_CHECKING:
     from nmda_bayes.figures import (
         plot_benefit_risk,
         plot_concentration,
+        plot_curve,
+        plot_curves,
         plot_dose_coverage,
         plot_dose_response,
         plot_evidence_map,
@@ -72,6 +82,7 @@ if TYPE_CHECKING:
         plot_prior_posterior,
         plot_ranks,
         plot_side_by_side,
+        plot_stack,
         plot_window,
     )
     from nmda_bayes.inference import fit, meta_analysis, read_fit, write_fit
@@ -91,7 +102,15 @@ if TYPE_CHECKING:
     from nmda_bayes.spec import AnalysisSpec
 
 _HOMES = {
-    "checks": ("Checks", "check", "study_density", "study_elpd", "study_influence"),
+    "checks": (
+        "Checks",
+        "averaged",
+        "check",
+        "stack",
+        "study_density",
+        "study_elpd",
+        "study_influence",
+    ),
     "errors": ("EvidenceError", "Fault", "FitError", "InputError", "SpecError"),
     "estimands": (
         "contrasts",
@@ -131,6 +150,8 @@ _HOMES = {
     "figures": (
         "plot_benefit_risk",
         "plot_concentration",
+        "plot_curve",
+        "plot_curves",
         "plot_dose_coverage",
         "plot_dose_response",
         "plot_evidence_map",
@@ -143,6 +164,7 @@ _HOMES = {
         "plot_prior_posterior",
         "plot_ranks",
         "plot_side_by_side",
+        "plot_stack",
         "plot_window",
     ),
     "inference": ("fit", "meta_analysis", "read_fit", "write_fit"),
@@ -173,6 +195,7 @@ __all__ = [
     "Regimen",
     "SpecError",
     "arm_exposures",
+    "averaged",
     "build_model",
     "certainty",
     "check",
@@ -203,6 +226,8 @@ __all__ = [
     "parse_regimen",
     "plot_benefit_risk",
     "plot_concentration",
+    "plot_curve",
+    "plot_curves",
     "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
@@ -215,6 +240,7 @@ __all__ = [
     "plot_prior_posterior",
     "plot_ranks",
     "plot_side_by_side",
+    "plot_stack",
     "plot_window",
     "pooling_report",
     "pooling_words",
@@ -226,6 +252,7 @@ __all__ = [
     "share_left",
     "simulate",
     "split",
+    "stack",
     "study_density",
     "study_effects",
     "study_elpd",

@@ -23,6 +23,8 @@ PAIR: Final = "outcome_pair"
 AGENT_PARAMETER: Final = "agent_parameter"
 PARAMETER_PAIR: Final = "parameter_pair"
 DOSE: Final = "dose"
+#: Fits of one question under several specs.
+VARIANT: Final = "variant"
 #: Hours after the end of treatment, negative before.
 HOUR: Final = "hour"
 CHAIN: Final = "chain"

@@ -9,15 +9,18 @@ import xarray as xr
 
 from nmda_bayes.checks.diagnostics import diagnostics, gate
 from nmda_bayes.checks.identifiability import PRIOR_ONLY, identifiability, parameters_of
+from nmda_bayes.checks.leaving_out import study_density, study_elpd, study_influence
 from nmda_bayes.checks.predictive import predictive_checks
 from nmda_bayes.checks.prior_sensitivity import prior_sensitivity
-from nmda_bayes.checks.study_density import study_density, study_elpd, study_influence
+from nmda_bayes.checks.stacking import averaged, stack
 
 __all__ = [
     "PRIOR_ONLY",
     "Checks",
+    "averaged",
     "check",
     "parameters_of",
+    "stack",
     "study_density",
     "study_elpd",
     "study_influence",

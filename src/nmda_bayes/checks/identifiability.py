@@ -12,7 +12,7 @@ from nmda_bayes.checks.diagnostics import places
 from nmda_bayes.components.curves import LOG
 from nmda_bayes.dims import AGENT, OUTCOME, SAMPLE, SEPARATOR, scoped
 from nmda_bayes.estimands import spec_of, tested
-from nmda_bayes.model import OFFSET
+from nmda_bayes.model import HARM_BASELINE, OFFSET, SELECTED, SHIFT
 
 PRIOR_ONLY: Final = "prior only"
 WEAK: Final = "weakly informed"
@@ -30,7 +30,7 @@ PRIOR_ONLY_FROM: Final = 0.7
 WEAK_FROM: Final = 0.5
 BINS: Final = 20
 #: Variables that describe single arms or studies: nuisances here.
-NUISANCE: Final = ("eta", "baseline")
+NUISANCE: Final = ("eta", "baseline", SHIFT, HARM_BASELINE, *SELECTED)
 
 
 def parameters_of(fit: xr.DataTree) -> list[str]:

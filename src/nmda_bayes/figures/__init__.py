@@ -2,6 +2,7 @@
 
 from nmda_bayes.figures.benefit_risk import plot_benefit_risk
 from nmda_bayes.figures.concentration import plot_concentration
+from nmda_bayes.figures.curve import plot_curve, plot_curves
 from nmda_bayes.figures.dose_coverage import plot_dose_coverage
 from nmda_bayes.figures.dose_response import plot_dose_response
 from nmda_bayes.figures.evidence_map import plot_evidence_map
@@ -14,6 +15,7 @@ from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
 from nmda_bayes.figures.ranks import plot_ranks
 from nmda_bayes.figures.side_by_side import plot_side_by_side
+from nmda_bayes.figures.stacking import plot_stack
 from nmda_bayes.figures.style import as_png, as_svg
 from nmda_bayes.figures.window import plot_window
 
@@ -22,6 +24,8 @@ __all__ = [
     "as_svg",
     "plot_benefit_risk",
     "plot_concentration",
+    "plot_curve",
+    "plot_curves",
     "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
@@ -34,5 +38,6 @@ __all__ = [
     "plot_prior_posterior",
     "plot_ranks",
     "plot_side_by_side",
+    "plot_stack",
     "plot_window",
 ]

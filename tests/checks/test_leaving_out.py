@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from nmda_bayes.checks.study_density import study_density, study_elpd, study_influence
+from nmda_bayes.checks.leaving_out import study_density, study_elpd, study_influence
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
