@@ -7,10 +7,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import optimize, special, stats
 
 from nmda_bayes.components.bias import BIASES
+from nmda_bayes.design import build_design
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.inference.affine import linear
+from nmda_bayes.inference.exact import integrate, reasons_against
+from nmda_bayes.inference.latents import POINT
+from nmda_bayes.inference.regression import solve
+from nmda_bayes.model import model_of, outcomes_of
+from nmda_bayes.spec import AnalysisSpec
+from tests import specs
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.reference
@@ -68,3 +78,44 @@ def test_the_density_of_selection_has_the_maximum_of_metafor(case):
     assert_allclose(found.x[0], beta, atol=1e-5)
     assert_allclose(np.exp(found.x[1]), tau2, rtol=1e-4)
     assert_allclose(np.exp(found.x[2:]), published, rtol=1e-4)
+
+
+def small_study(heterogeneity: str) -> AnalysisSpec:
+    wide = specs.normal(0, 100)
+    return specs.spec(
+        specs.outcome(
+            "normal_contrast",
+            "constant",
+            heterogeneity,
+            {"effect": specs.parameter(location=wide)},
+            better="higher",
+            bias={"small_study": {"prior": wide}},
+        ),
+        reference="none",
+    )
+
+
+def test_the_regression_on_the_standard_error_is_that_of_metafor():
+    spec, evidence = small_study("none"), load_evidence(pd.read_csv(HERE / "hackshaw1998.csv"))
+    design = build_design(spec, evidence)
+    assert reasons_against(spec, design) == []
+    found = integrate(spec, design, model_of(spec, design))["exact"].to_dataset()
+    # rma(yi, vi, mods = ~ sqrt(vi), method = "FE"): intercept and slope with their standard errors.
+    # A prior of SD 100 shrinks them by a hundred-thousandth.
+    effect, slope = (found[n].to_series() for n in ("effect", "bias_small_study"))
+    assert_allclose(effect[["mean", "sd"]], [0.005037323075, 0.07949431844], rtol=2e-3, atol=1e-5)
+    assert_allclose(slope[["mean", "sd"]], [0.901932653855, 0.35033858028], rtol=1e-4)
+
+
+def test_given_its_heterogeneity_so_is_the_random_effects_regression():
+    spec, evidence = small_study("arm"), load_evidence(pd.read_csv(HERE / "hackshaw1998.csv"))
+    (outcome,) = outcomes_of(spec, build_design(spec, evidence))
+    # regtest(model = "rma", predictor = "sei") of an ML fit: the limit as the standard error goes
+    # to 0, and the slope (z = 2.1713), at its tau² of 0.01234152144.
+    tau = xr.DataArray([np.sqrt(0.01234152144)], dims=POINT)
+    regression = linear(outcome, {"heterogeneity_sd": tau})
+    solved = solve(regression)
+    at = [regression.latents.blocks[n].start for n in ("effect", "bias_small_study")]
+    assert_allclose(solved.mean[0, at], [0.01885660161, 0.85429498077], rtol=2e-3, atol=2e-5)
+    variance = np.linalg.inv(solved.root[0] @ solved.root[0].T)[at, at]
+    assert_allclose(np.sqrt(variance), [0.09821161951, 0.39344179099], rtol=1e-4)

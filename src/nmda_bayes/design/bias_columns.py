@@ -100,10 +100,11 @@ def _contrast_ses(chosen: Chosen, outcome: OutcomeSpec) -> pd.Series:
 
     0 where there is none to have: at dose 0, and in trials without an arm at dose 0, of which
     neither side is the one that a small trial would favour. NaN where it should be and is not
-    known.
+    known. That of a crossover trial is taken as if its arms held different people: too large.
     """
     arms = chosen.arms
     found = pd.Series(0.0, index=arms.index)
+    found[(arms["report"] == AS_RESPONDERS) & (arms["exposure"] > 0)] = np.nan
     own = _arm_variances(arms, outcome)
     for here, there in paired_studies(arms):
         found[here] = np.sqrt(own[here] + own[there])
@@ -128,6 +129,8 @@ def _arm_variances(arms: pd.DataFrame, outcome: OutcomeSpec) -> pd.Series:
     likelihood = LIKELIHOODS[outcome.likelihood]
     reported = arms["report"] == AS_ARM
     nothing = pd.Series(np.nan, index=arms.index)
+    if not reported.any():
+        return nothing
     if not likelihood.counts:
         if "se" in likelihood.columns:
             return (arms["se"] ** 2).where(reported)

@@ -18,10 +18,10 @@ import xarray as xr
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.design import covariates_of
+from nmda_bayes.design import WEIGHT, covariates_of
 from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, STUDY
 from nmda_bayes.inference.latents import LATENT, POINT, AffineSites, Latents
-from nmda_bayes.model import OFFSET, Outcome, parameters_of
+from nmda_bayes.model import OFFSET, Outcome, linear_terms, parameters_of
 from nmda_bayes.spec.rules import BASELINE, natural
 
 
@@ -102,6 +102,11 @@ def _eta(
         of_arm[parameter] = of_arm[parameter] + latents.form(outcome.name(column), width) * x
     exposure = xr.DataArray(outcome.reported["exposure"].to_numpy().astype(float), dims=outcome.arm)
     eta = outcome.spec.shape.response(exposure, of_arm, np)
+    for term in linear_terms(outcome):
+        kwargs = term.prior.kwargs
+        latents.enter(outcome.name(term.name), (), kwargs["mu"], kwargs["sigma"])
+        x = xr.DataArray(term.regressor, dims=outcome.arm)
+        eta = eta + term.shift(latents.form(outcome.name(term.name), width), x)
     if BASELINE in of_arm:
         eta = eta + of_arm[BASELINE] * xr.DataArray(outcome.has_baseline, dims=outcome.arm)
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]
@@ -174,6 +179,18 @@ def _rows(outcome: Outcome, eta: xr.DataArray) -> tuple[xr.DataArray, np.ndarray
             for side in ("arm", "comparator")
         ]
         forms = sides[0] - sides[1]
-        return forms, reported["estimate"].to_numpy(), contrast_covariance(reported)
+        own = reported["arm_position"].to_numpy().astype(int)
+        covariance = _widened(contrast_covariance(reported), outcome, own)
+        return forms, reported["estimate"].to_numpy(), covariance
     forms = eta.rename({outcome.arm: "row"})
-    return forms, reported["mean"].to_numpy(), np.diag(reported["se"].to_numpy() ** 2)
+    sampling = np.diag(reported["se"].to_numpy() ** 2)
+    return forms, reported["mean"].to_numpy(), _widened(sampling, outcome, slice(None))
+
+
+def _widened(covariance: np.ndarray, outcome: Outcome, arms: Any) -> np.ndarray:
+    """Widen the errors of rows that count less: a normal density to a power w has variance / w."""
+    if WEIGHT not in outcome.reported:
+        return covariance
+    # Of a row that does not count the variance is a billion times its own: no digit is left of it.
+    weight = np.clip(outcome.reported[WEIGHT].to_numpy().astype(float)[arms], 1e-9, None)
+    return np.asarray(covariance / np.sqrt(np.outer(weight, weight)))

@@ -32,7 +32,7 @@ from nmda_bayes.inference.latents import POINT
 from nmda_bayes.inference.moments import statistics
 from nmda_bayes.inference.regression import solve
 from nmda_bayes.inference.scales import Scale, parts, scale_grid
-from nmda_bayes.model import CHEAP, Outcome, Sites, outcomes_of, parameters_of
+from nmda_bayes.model import CHEAP, Outcome, Sites, linear_terms, outcomes_of, parameters_of
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.pooling_rules import CLUSTER_SD, TRIAL_SDS
 from nmda_bayes.spec.prior import PriorSpec
@@ -60,6 +60,8 @@ def reasons_against(spec: AnalysisSpec, design: xr.DataTree) -> list[str]:
     found = []
     if spec.correlations.heterogeneity is not None:
         found.append("outcomes are correlated")
+    if spec.correlations.errors is not None:
+        found.append("errors are correlated between outcomes")
     if spec.correlations.agent is not None:
         found.append("effects of agents are correlated")
     for outcome in outcomes_of(spec, design):
@@ -174,6 +176,9 @@ def _not_normal(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for column, (_, _, covariate) in covariates_of(outcome.spec).items():
         if not _is_normal(covariate.prior):
             yield outcome.name(column), covariate.prior.dist
+    for term in linear_terms(outcome):
+        if not _is_normal(term.prior):
+            yield outcome.name(term.name), term.prior.dist
 
 
 def _is_normal(prior: PriorSpec) -> bool:

@@ -13,7 +13,7 @@ from nmda_bayes.inference.latents import LATENT, POINT
 from nmda_bayes.inference.quantiles import mixture_quantile
 from nmda_bayes.inference.regression import solve
 from nmda_bayes.inference.scales import ScaleGrid, parts
-from nmda_bayes.model import Outcome, parameters_of
+from nmda_bayes.model import Outcome, linear_terms, parameters_of
 
 #: What group ``exact`` says of each scalar, over a dim of this name.
 STATISTIC = "statistic"
@@ -62,7 +62,8 @@ def _forms(
 ) -> Iterator[tuple[str, xr.DataArray]]:
     """Write the coefficients and parameters as affine forms, by their names in the graph."""
     width = regression.latents.size + 1
-    for column in covariates_of(outcome.spec):
+    slopes = [*covariates_of(outcome.spec), *(term.name for term in linear_terms(outcome))]
+    for column in slopes:
         name = outcome.name(column)
         yield name, regression.latents.form(name, width)
     for parameter in parameters_of(outcome):

@@ -12,16 +12,18 @@ import pymc.dims as pmd
 
 from nmda_bayes.components.bias import BIASES, Bias
 from nmda_bayes.design import CONTRAST_SE, JUDGEMENT
-from nmda_bayes.dims import STUDY
+from nmda_bayes.dims import ARM, STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET
-from nmda_bayes.model.unblinding import Arms, unblinding_shift
+from nmda_bayes.model.unblinding import Arms, lowest_arms, unblinding_shift
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec.bias import PREFIX, SMALL_STUDY, SPREAD
 from nmda_bayes.spec.prior import PriorSpec
 
 #: What the biases add to the linear predictor of each arm, all together.
 SHIFT = f"{PREFIX}shift"
+#: The dim of the arms that it may be other than 0 in.
+SHIFTED_ARM = f"shifted_{ARM}"
 #: The dim of the studies that have a bias of their own.
 BIASED_STUDY = f"biased_{STUDY}"
 
@@ -139,7 +141,34 @@ def arm_shift(outcome: Outcome, built: Mapping[str, Arms]) -> Any:
         shift = shift + toward(outcome) * unblinding_shift(outcome, built[part.harm])
     if not hasattr(shift, "type"):
         return 0.0
-    return pmd.Deterministic(outcome.name(SHIFT), shift, dims=(outcome.arm,))
+    # Kept of the arms that may be shifted: at dose 0 it is 0 in every draw, which is no estimate.
+    where, dim = shifted_arms(outcome), outcome.name(SHIFTED_ARM)
+    labels = outcome.reported[ARM].to_numpy()[where]
+    pm.modelcontext(None).add_coords({dim: list(labels)})
+    kept = shift.isel({outcome.arm: pmd.as_xtensor(where, dims=(dim,))})
+    pmd.Deterministic(outcome.name(SHIFT), kept, dims=(dim,))
+    return shift
+
+
+def shifted_arms(outcome: Outcome) -> np.ndarray:
+    """Find the arms that a bias may shift.
+
+    Parameters
+    ----------
+    outcome
+        The outcome.
+
+    Returns
+    -------
+    np.ndarray
+        Positions among the arms.
+    """
+    shifted = np.zeros(outcome.reported.sizes[ARM], dtype=bool)
+    for term in linear_terms(outcome):
+        shifted |= term.regressor != 0
+    if outcome.spec.bias.unblinding is not None:
+        shifted |= lowest_arms(outcome) != np.arange(len(shifted))
+    return np.flatnonzero(shifted)
 
 
 def _own_biases(outcome: Outcome) -> Any:

@@ -34,7 +34,7 @@ PUBLISHED_STUDY = f"published_{STUDY}"
 FACTOR = f"{PREFIX}selection"
 #: The dim of the steps of the p-value.
 P_VALUE_STEP = "p_value_step"
-MEAN, SD = f"{FACTOR}_mean", f"{FACTOR}_sd"
+SELECTED = MEAN, SD = f"{FACTOR}_mean", f"{FACTOR}_sd"
 
 
 def decisive(outcome: Outcome) -> pd.DataFrame:

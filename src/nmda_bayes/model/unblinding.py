@@ -75,10 +75,26 @@ def unblinding_shift(mine: Outcome, harm: Arms) -> Any:
     prior = mine.spec.bias.priors[UNBLINDING]
     slope = random_variable(mine.name(UNBLINDING), prior.dist, prior.kwargs)
     told = 1.0 / (1.0 + xp.exp(-_harm_predictor(mine, harm)))
+    control = mine.over_arms(lowest_arms(mine))
+    return BIASES["unblinding"].formula(told, told.isel({mine.arm: control}), slope=slope)
+
+
+def lowest_arms(mine: Outcome) -> np.ndarray:
+    """Find the arm of the lowest exposure in the study of each arm.
+
+    Parameters
+    ----------
+    mine
+        The outcome.
+
+    Returns
+    -------
+    np.ndarray
+        Positions, one an arm; the first of several.
+    """
     study, exposure = mine.reported[STUDY].to_numpy(), mine.reported["exposure"].to_numpy()
     lowest = {s: np.flatnonzero(study == s)[np.argmin(exposure[study == s])] for s in set(study)}
-    control = mine.over_arms(np.array([lowest[s] for s in study], dtype=int))
-    return BIASES["unblinding"].formula(told, told.isel({mine.arm: control}), slope=slope)
+    return np.array([lowest[s] for s in study], dtype=int)
 
 
 def _harm_predictor(mine: Outcome, harm: Arms) -> Any:
