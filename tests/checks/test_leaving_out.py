@@ -150,6 +150,18 @@ class TestDensity:
         ]
         assert_allclose(found["log_density"], expected, rtol=1e-7)
 
+    def test_a_row_counts_as_much_as_its_design_weighs_it(self):
+        """A power prior of 1/4 is four times the variance, but for the density's constant."""
+        outcome = specs.outcome("normal_contrast", "linear", "none")
+        fit = make_fit(specs.spec(outcome), specs.CONTRASTS, {"slope": draws([-4.0])})
+        weight = np.array([0.25, 0.25, 0.25, 0.0, 0.0, 1.0, 1.0])
+        reported = fit["design/outcomes/pain"].to_dataset()
+        fit["design/outcomes/pain"] = xr.DataTree(reported.assign(weight=("arm", weight)))
+        found = study_density(fit).isel(chain=0, draw=0)
+        of_a = normal_of([-4, -8], np.array([[9, 4], [4, 12.25]]), [-8, -11])
+        expected = [of_a / 4, 0.0, stats.norm(-4, 2).logpdf(-1)]
+        assert_allclose(found["log_density"], expected, rtol=1e-7)
+
     def test_what_is_neither_of_studies_nor_of_all_is_refused(self):
         design = build_design(specs.spec(), load_evidence(specs.normal_table()))
         model = model_of(specs.spec(), design)

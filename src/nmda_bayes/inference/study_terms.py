@@ -166,12 +166,17 @@ def _rows(model: pm.Model, own: Sequence[str], of: Ownership) -> dict[str, Any]:
     single += [rv for rv in model.observed_RVs if rv not in joint]
     densities = model.logp(vars=single, sum=False, jacobian=True)
     found = {rv.name: density for rv, density in zip(single, densities, strict=True)}
-    rows = model.replace_rvs_by_values([_whitened(model, rv) for rv in joint])
-    found |= {rv.name: row for rv, row in zip(joint, rows, strict=True)}
-    return {
+    parted = model.replace_rvs_by_values([_whitened(model, rv) for rv in joint])
+    found |= {rv.name: row for rv, row in zip(joint, parted, strict=True)}
+    rows = {
         name: row if hasattr(row.type, "dims") else px.as_xtensor(row, dims=of.dims(name))
         for name, row in found.items()
     }
+    for rv in model.observed_RVs:
+        weights = of.weights(rv.name)
+        if not isinstance(weights, float):
+            rows[rv.name] = rows[rv.name] * px.as_xtensor(weights, dims=of.dims(rv.name))
+    return rows
 
 
 def _whitened(model: pm.Model, rv: Any) -> Any:
