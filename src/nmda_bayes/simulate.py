@@ -19,6 +19,7 @@ from nmda_bayes.design import (
     AS_ARM,
     AS_CONTRAST,
     AS_RESPONDERS,
+    ERROR_CORRELATION,
     LEVEL,
     OUTCOMES,
     Form,
@@ -163,7 +164,8 @@ def _of_studies(part: OutcomeSpec, form: Form) -> dict[str, Any]:
     at: Any = slice(None)
     if form.report == AS_CONTRAST:
         at = form.design["arm_position"].to_numpy()
-    return {column: form.design[column].to_numpy()[at] for column in study_columns(part)}
+    columns = [*study_columns(part), *({ERROR_CORRELATION} & set(form.design))]
+    return {column: form.design[column].to_numpy()[at] for column in columns}
 
 
 def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
@@ -172,6 +174,9 @@ def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
     content |= {"title": f"Simulated from: {spec.title}"}
     content |= {"select": {}, "exclude": {}, "agents": {}}
     content["evidence"] = "evidence.csv"
+    errors = content["correlations"].get("errors", {})
+    if errors.get("column"):
+        errors["column"] = ERROR_CORRELATION
     for name, outcome in content["outcomes"].items():
         outcome |= {"measures": [name], "exposure": "dose"}
         for key in ("scale", "time"):

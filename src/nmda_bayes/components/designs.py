@@ -19,6 +19,8 @@ WITHIN_PERSON = "within_person_correlation"
 #: The same of the errors of one arm's readings at several hours.
 WITHIN_ARM = "within_arm_correlation"
 TEXT = "mean[arm] = eta[arm] + se[arm]·(√rho·u[study] + √(1 − rho)·e[arm]) in crossover trials"
+#: Of the outcomes of one arm, or of one contrast, that are measured in the same people.
+BETWEEN_OUTCOMES = "error[arm] = se[arm]·(√|r|·w[arm] + √(1 − |r|)·e[arm]) in each outcome"
 READINGS = "mean[arm] = eta[arm] + se[arm]·(√rho·v[arm] + √(1 − rho)·e[hour]) over an arm's hours"
 
 

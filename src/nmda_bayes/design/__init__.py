@@ -5,6 +5,7 @@ from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_desi
 from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED
 from nmda_bayes.design.cutoffs import LEVEL, levels_of
 from nmda_bayes.design.decisive import decisive_contrasts
+from nmda_bayes.design.error_correlation import ERROR_CORRELATION
 from nmda_bayes.design.forms import Form, forms_of
 from nmda_bayes.design.margins import silent_trials
 from nmda_bayes.design.readings import READING, SAME_ARM, WHOLE_ARM
@@ -18,6 +19,7 @@ __all__ = [
     "BORROWED",
     "CONTRAST_SE",
     "Form",
+    "ERROR_CORRELATION",
     "JUDGEMENT",
     "LABELS",
     "LEVEL",

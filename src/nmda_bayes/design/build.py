@@ -16,6 +16,7 @@ from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design.bias_columns import add_bias_columns
 from nmda_bayes.design.choose import AS_ARM, Chosen, Tables, choose
+from nmda_bayes.design.error_correlation import add_error_correlation
 from nmda_bayes.design.kinetics import KINETICS, kinetics_faults, kinetics_of, kinetics_tables
 from nmda_bayes.design.margins import margin_faults
 from nmda_bayes.design.readings import whole_arms
@@ -73,7 +74,7 @@ def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     if faults:
         raise EvidenceError(faults)
     add_bias_columns(chosen, spec, selected, evidence)
-    unclassed = list(_class_faults(spec, chosen))
+    unclassed = [*_class_faults(spec, chosen), *add_error_correlation(chosen, spec, selected)]
     if unclassed:
         raise SpecError(unclassed)
     return _as_tree(chosen, spec, evidence, selected)

@@ -33,6 +33,7 @@ from nmda_bayes.design import (
 )
 from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM, STUDY
 from nmda_bayes.model.correlated import correlated_agents, correlated_arms
+from nmda_bayes.model.error_ties import error_ties
 from nmda_bayes.model.observed import observe
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, covariate_shift, parameter, study_tails
@@ -106,10 +107,10 @@ def outcomes_of(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[Outcome]:
     Outcome
         In the spec's order.
     """
-    labels = design[LABELS].to_dataset()
+    labels, ties = design[LABELS].to_dataset(), error_ties(spec, design)
     for name, part in spec.outcomes.items():
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
-        yield Outcome(name, part, spec.alone, labels, reported)
+        yield Outcome(name, part, spec.alone, labels, reported, ties.get(name))
 
 
 def _add_outcome(

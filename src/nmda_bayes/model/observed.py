@@ -168,4 +168,12 @@ def _contrasts(outcome: Outcome, eta: Any) -> None:
     rows = outcome.name(CONTRAST)
     pm.modelcontext(None).add_coords({rows: list(outcome.reported[CONTRAST].to_numpy())})
     name = outcome.name("reported" if alone else "reported_contrasts")
-    (likelihood if alone else BESIDE_ARMS).observe(name, eta, outcome.reported, rows)
+    made = likelihood if alone else BESIDE_ARMS
+    if outcome.tie is None:
+        made.observe(name, eta, outcome.reported, rows)
+        return
+    place = outcome.reported["arm_position"].to_numpy()
+    at = outcome.reported.drop_dims(CONTRAST).isel({ARM: place}).drop_vars(ARM)
+    labelled = at.assign(label=(ARM, outcome.reported[CONTRAST].to_numpy()))
+    tie = outcome.tie.split(CONTRAST, labelled, rows)
+    made.observe(name, eta, outcome.reported, rows, tie=tie)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc.dims as pmd
@@ -14,6 +14,9 @@ from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, cluster_arms
 from nmda_bayes.dims import ARM, CLUSTER_ARM, STRATUM, STUDY, scoped
 from nmda_bayes.named_data import named_data
 from nmda_bayes.spec import CovariateSpec, OutcomeSpec
+
+if TYPE_CHECKING:
+    from nmda_bayes.model.error_ties import ErrorTie
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Outcome:
         Agents and conditions of the analysis.
     reported
         Its design: dim arm, and dim contrast where there are contrasts.
+    tie
+        What ties its errors to those of other outcomes, where the spec says so.
     """
 
     label: str
@@ -39,6 +44,7 @@ class Outcome:
     alone: bool
     labels: xr.Dataset
     reported: xr.Dataset
+    tie: ErrorTie | None = None
 
     def name(self, name: str) -> str:
         """Name a variable or dim of this outcome.

@@ -19,7 +19,7 @@ import xarray as xr
 from nmda_bayes.components.designs import WITHIN_ARM, WITHIN_PERSON, same_people
 from nmda_bayes.components.likelihoods.catalogue import column
 from nmda_bayes.design import SAME_ARM, WHOLE_ARM
-from nmda_bayes.dims import STUDY
+from nmda_bayes.dims import ARM, STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET
 from nmda_bayes.named_data import named_data
@@ -62,14 +62,28 @@ def shared_errors(
         same, or the spec takes them for others.
     """
     found = list(_shared(outcome, reported, designs))
-    if not found:
+    tied = _tied(outcome, ARM, reported, reported[ARM].to_numpy(), dim)
+    if not found and tied is None:
         return None
     shift, left = 0.0, column(reported, "se", dim)
     for one in found:
         # No row is in two of them, so that what one leaves the next finds whole.
-        moved, left = _split(one, outcome, left, dim)
+        moved, left = _split(one, outcome, left, dim, reported)
         shift = shift + moved
+    if tied is not None:
+        weight, both, rest = tied
+        shift, left = shift + left * weight * both, left * rest
     return shift, left
+
+
+def _tied(
+    outcome: Outcome, of: str, reported: xr.Dataset, labels: np.ndarray, dim: str
+) -> tuple[Any, Any, Any] | None:
+    """What errors share with those of other outcomes, where the spec ties them."""
+    if outcome.tie is None:
+        return None
+    rows = reported.drop_vars(ARM).assign(label=(ARM, labels))
+    return outcome.tie.split(of, rows, dim)
 
 
 def _shared(outcome: Outcome, reported: xr.Dataset, designs: DesignsSpec) -> Iterator[_Shared]:
@@ -107,7 +121,9 @@ def _shared(outcome: Outcome, reported: xr.Dataset, designs: DesignsSpec) -> Ite
             )
 
 
-def _split(one: _Shared, outcome: Outcome, se: Any, dim: str) -> tuple[Any, Any]:
+def _split(
+    one: _Shared, outcome: Outcome, se: Any, dim: str, reported: xr.Dataset
+) -> tuple[Any, Any]:
     labels = list(dict.fromkeys(one.labels[one.same == 1]))
     own = outcome.name(one.dim)
     pm.modelcontext(None).add_coords({own: labels})
@@ -117,6 +133,13 @@ def _split(one: _Shared, outcome: Outcome, se: Any, dim: str) -> tuple[Any, Any]
     else:
         rho = named_data(name, one.given)
     people = pmd.Normal(outcome.name(one.offset + OFFSET), mu=0, sigma=1, dims=(own,))
+    first = [int(np.flatnonzero(one.labels == label)[0]) for label in labels]
+    of = STUDY if one.correlation == WITHIN_PERSON else WHOLE_ARM
+    tied = _tied(outcome, of, reported.isel({ARM: first}), np.array(labels, dtype=object), own)
+    if tied is not None:
+        # The people are those of the other outcome too: their own errors are correlated as well.
+        weight, both, rest = tied
+        people = weight * both + rest * people
     place = [labels.index(label) if label in labels else 0 for label in one.labels]
     return same_people(
         se,

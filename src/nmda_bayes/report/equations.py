@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.components.designs import READINGS, WITHIN_ARM, WITHIN_PERSON
+from nmda_bayes.components.designs import BETWEEN_OUTCOMES, READINGS, WITHIN_ARM, WITHIN_PERSON
 from nmda_bayes.components.designs import TEXT as CROSSOVER
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
@@ -42,6 +42,7 @@ from nmda_bayes.report.words import count, opened
 from nmda_bayes.spec import (
     AnalysisSpec,
     OutcomeSpec,
+    ErrorCorrelation,
     PriorSpec,
     needed_parameters,
 )
@@ -103,9 +104,26 @@ def equations(fit: xr.DataTree) -> list[Block]:
         )
         blocks.append(Block("Between outcomes", lines))
     return blocks
+    if spec.correlations.errors is not None:
+        blocks.append(Block("Between errors", tuple(_tied_error_lines(spec.correlations.errors))))
 
 
 def _outcome_lines(
+def _tied_error_lines(errors: ErrorCorrelation) -> Iterator[Line]:
+    """Write how the errors of one arm go together between outcomes."""
+    named = " and ".join(errors.of)
+    yield set_line(BETWEEN_OUTCOMES, note=f"w, one for {named}, and e ~ Normal(0, 1)")
+    if errors.prior is not None:
+        prior = prior_text(errors.prior.dist, errors.prior.kwargs)
+        yield set_line(f"r ~ {prior}", note="error_correlation")
+    elif errors.column:
+        yield set_line(f"r = {errors.column}[study]", note="of each study, as the evidence has it")
+    else:
+        turned = (errors.correlation or 0.0) < 0
+        note = "declared, not learned" + ("; −w in the second outcome" if turned else "")
+        yield set_line(f"r = {errors.correlation:g}", note=note)
+
+
     fit: xr.DataTree, spec: AnalysisSpec, name: str, part: OutcomeSpec
 ) -> Iterator[Line]:
     curve, likelihood = part.shape, LIKELIHOODS[part.likelihood]

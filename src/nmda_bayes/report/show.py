@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.components.designs import BETWEEN_OUTCOMES
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
@@ -25,7 +26,8 @@ from nmda_bayes.design import (
 from nmda_bayes.design.readings import has_readings
 from nmda_bayes.model import model_of
 from nmda_bayes.priors import prior_text
-from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
+from nmda_bayes.report.bias_lines import bias_lines, shifts
+from nmda_bayes.spec import AnalysisSpec, ErrorCorrelation, OutcomeSpec
 
 NO_REASON = "no reason given"
 #: Said of trials whose total is taken as known.
@@ -58,6 +60,7 @@ def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
         lines += [*_model_lines(name, outcome), "", *_seen_lines(outcome, reported), ""]
         lines += [*_advice_lines(outcome, reported), ""]
+    lines += [*_tied_lines(spec.correlations.errors)]
     lines += [*_class_lines(design[LABELS].to_dataset())]
     lines += [*_left_out_lines(design[LEFT_OUT].to_dataset()), ""]
     model = model_of(spec, design)
@@ -129,6 +132,21 @@ def _class_lines(labels: xr.Dataset) -> Iterator[str]:
     yield "Classes of agents"
     frame = labels[["class_of_agent"]].to_dataframe().reset_index()
     for name, mine in frame.groupby("class_of_agent"):
+def _tied_lines(errors: ErrorCorrelation | None) -> Iterator[str]:
+    """Say how errors go together between outcomes."""
+    if errors is None:
+        return
+    yield f"Errors of {' and '.join(errors.of)}"
+    yield f"  {BETWEEN_OUTCOMES}"
+    if errors.prior is not None:
+        yield f"  r ~ {prior_text(errors.prior.dist, errors.prior.kwargs)}"
+    elif errors.column:
+        yield f"  r = {errors.column} of each study"
+    else:
+        yield f"  r = {errors.correlation:g}, declared"
+    yield from (f"    # {errors.why or NO_REASON}", "")
+
+
         alone = "   one agent: what is the class's and what the agent's own, the prior says"
         yield f"  {name}: {', '.join(mine['agent'])}{alone if len(mine) == 1 else ''}"
     yield ""

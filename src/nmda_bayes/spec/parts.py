@@ -208,7 +208,7 @@ class AgentCorrelation(CorrelationPrior):
 
 
 class CorrelationsSpec(Frozen):
-    """What may be correlated: effects of arms between outcomes, agents between parameters."""
+    """What may be correlated: effects of arms and errors between outcomes, agents' effects."""
 
     heterogeneity: CorrelationPrior | None = None
     agent: AgentCorrelation | None = None
@@ -224,11 +224,23 @@ class WindowSpec(Frozen):
     baseline_risk: Probability
     why: str = ""
 
+class ErrorCorrelation(Frozen):
+    """How sampling errors go together between outcomes that are measured in the same people."""
+
+    of: Words
+    # One of: a number, a prior on (0, 1), a column of the evidence with a number for each study.
+    correlation: Annotated[float, Field(gt=-1, lt=1, strict=True)] | None = None
+    prior: PriorSpec | None = None
+    column: str = ""
+    why: str = ""
+
+
 
 class SamplingSpec(Frozen):
     """How the posterior is computed."""
 
     method: Literal["nuts", "exact", "auto"] = "nuts"
+    errors: ErrorCorrelation | None = None
     draws: Annotated[int, Field(ge=1)] = 1000
     tune: Annotated[int, Field(ge=1)] = 1000
     chains: Annotated[int, Field(ge=1)] = 4

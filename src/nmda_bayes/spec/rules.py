@@ -18,6 +18,7 @@ from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.priors import EXAMPLE
 from nmda_bayes.spec.bias_rules import bias_faults
 from nmda_bayes.spec.consistency_rules import consistency_faults
+from nmda_bayes.spec.error_rules import error_faults
 from nmda_bayes.spec.kinetics import kinetics_faults
 from nmda_bayes.spec.likelihood_rules import likelihood_faults, own_parameters
 from nmda_bayes.spec.mixing_rules import crossover_faults, mixing_faults
@@ -107,6 +108,7 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     yield from class_faults(content, outcomes)
     yield from agent_correlation_faults(content, outcomes)
     yield from _correlation_faults(content, outcomes)
+    yield from error_faults(content, outcomes)
     yield from kinetics_faults(content)
     window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
     for side in ("benefit", "harm"):

@@ -72,6 +72,11 @@ class Likelihood:
         return "se" in inspect.signature(self.observe).parameters
 
     @property
+    def ties_error(self) -> bool:
+        """Whether its errors are known, so that they may go with those of other outcomes."""
+        return self.splits_error or "tie" in inspect.signature(self.observe).parameters
+
+    @property
     def counts(self) -> bool:
         """Whether events are counted."""
         return self.columns[0] == "events"

@@ -18,11 +18,14 @@ from nmda_bayes.named_data import named_data
     link=IDENTITY,
     contrasts=True,
 )
-def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
+def normal_contrast(
+    name: str, eta: Any, reported: xr.Dataset, dim: str, tie: tuple[Any, Any, Any] | None = None
+) -> Any:
     """Contrasts with known standard errors, correlated where they share an arm.
 
     S is `contrast_covariance` (Franchini et al. 2012); without a shared arm it is diagonal and the
-    contrasts are independent.
+    contrasts are independent. With ``tie`` a part of their standard normal errors is known: its
+    weight, the part, and the weight of the rest.
     """
     import pymc as pm
     import pymc.dims as pmd
@@ -35,20 +38,28 @@ def normal_contrast(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     mu = eta.isel({arms: position["arm"]}) - eta.isel({arms: position["comparator"]})
     se = reported["estimate_se"].values
     covariance = contrast_covariance(reported)
+    weight: Any
+    both: Any
+    weight, both, rest = (0.0, 0.0, 1.0) if tie is None else tie
     if np.count_nonzero(covariance - np.diag(se**2)) == 0:
+        error = column(reported, "estimate_se", dim)
         return pmd.Normal(
             name,
-            mu=mu,
-            sigma=column(reported, "estimate_se", dim),
+            mu=mu + error * weight * both,
+            sigma=error * rest,
             observed=column(reported, "estimate", dim),
         )
     beside = f"{dim}_beside"
     pm.modelcontext(None).add_coords({beside: pm.modelcontext(None).coords[dim]})
     root = named_data(f"{dim}.covariance_root", np.linalg.cholesky(covariance), (dim, beside))
+    if tie is not None:
+        # The weights are alike within a trial, and so go through the blocks of the root.
+        mu = mu + weight * (root * both.rename({dim: beside})).sum(beside)
+        root = root * rest
     return pm.MvNormal(
         name,
         mu=mu.transpose(dim).values,
-        chol=root.values,
+        chol=root.transpose(dim, beside).values,
         observed=column(reported, "estimate", dim).values,
         dims=(dim,),
     )
