@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         plot_evidence_map,
         plot_forest,
         plot_league,
+        plot_left_out,
         plot_network,
         plot_node_splits,
         plot_over_time,
@@ -82,6 +83,9 @@ if TYPE_CHECKING:
         plot_prior_posterior,
         plot_ranks,
         plot_side_by_side,
+        plot_specification_curve,
+        plot_tornado,
+        plot_two_choices,
         plot_stack,
         plot_window,
     )
@@ -98,6 +102,7 @@ if TYPE_CHECKING:
     from nmda_bayes.published_priors import prior_library
     from nmda_bayes.regimens import Regimen, parse_regimen
     from nmda_bayes.report import write_report
+    from nmda_bayes.sensitivity import compare, fit_variants, one_cell
     from nmda_bayes.simulate import simulate
     from nmda_bayes.spec import AnalysisSpec
 
@@ -157,6 +162,7 @@ _HOMES = {
         "plot_evidence_map",
         "plot_forest",
         "plot_league",
+        "plot_left_out",
         "plot_network",
         "plot_node_splits",
         "plot_over_time",
@@ -164,6 +170,9 @@ _HOMES = {
         "plot_prior_posterior",
         "plot_ranks",
         "plot_side_by_side",
+        "plot_specification_curve",
+        "plot_tornado",
+        "plot_two_choices",
         "plot_stack",
         "plot_window",
     ),
@@ -180,6 +189,7 @@ _HOMES = {
     "published_priors": ("prior_library",),
     "regimens": ("Regimen", "parse_regimen"),
     "report": ("write_report",),
+    "sensitivity": ("compare", "fit_variants", "one_cell"),
     "simulate": ("simulate",),
     "spec": ("AnalysisSpec",),
 }
@@ -199,6 +209,7 @@ __all__ = [
     "build_model",
     "certainty",
     "check",
+    "compare",
     "concentration",
     "contrasts",
     "deviance_table",
@@ -211,6 +222,7 @@ __all__ = [
     "evidence_map",
     "exposures",
     "fit",
+    "fit_variants",
     "hours_of_relief",
     "inconsistency",
     "interval",
@@ -223,6 +235,7 @@ __all__ = [
     "node_splits",
     "node_splitting",
     "number_needed",
+    "one_cell",
     "parse_regimen",
     "plot_benefit_risk",
     "plot_concentration",
@@ -233,6 +246,7 @@ __all__ = [
     "plot_evidence_map",
     "plot_forest",
     "plot_league",
+    "plot_left_out",
     "plot_network",
     "plot_node_splits",
     "plot_over_time",
@@ -240,7 +254,10 @@ __all__ = [
     "plot_prior_posterior",
     "plot_ranks",
     "plot_side_by_side",
+    "plot_specification_curve",
     "plot_stack",
+    "plot_tornado",
+    "plot_two_choices",
     "plot_window",
     "pooling_report",
     "pooling_words",

@@ -8,6 +8,7 @@ from nmda_bayes.figures.dose_response import plot_dose_response
 from nmda_bayes.figures.evidence_map import plot_evidence_map
 from nmda_bayes.figures.forest import plot_forest
 from nmda_bayes.figures.league import plot_league
+from nmda_bayes.figures.left_out import plot_left_out
 from nmda_bayes.figures.network import plot_network
 from nmda_bayes.figures.node_splits import plot_node_splits
 from nmda_bayes.figures.over_time import plot_over_time
@@ -15,8 +16,11 @@ from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
 from nmda_bayes.figures.ranks import plot_ranks
 from nmda_bayes.figures.side_by_side import plot_side_by_side
+from nmda_bayes.figures.specification_curve import plot_specification_curve
 from nmda_bayes.figures.stacking import plot_stack
 from nmda_bayes.figures.style import as_png, as_svg
+from nmda_bayes.figures.tornado import plot_tornado
+from nmda_bayes.figures.two_choices import plot_two_choices
 from nmda_bayes.figures.window import plot_window
 
 __all__ = [
@@ -31,13 +35,17 @@ __all__ = [
     "plot_evidence_map",
     "plot_forest",
     "plot_league",
+    "plot_left_out",
     "plot_network",
     "plot_node_splits",
-    "plot_predictive_check",
     "plot_over_time",
+    "plot_predictive_check",
     "plot_prior_posterior",
     "plot_ranks",
     "plot_side_by_side",
+    "plot_specification_curve",
     "plot_stack",
+    "plot_tornado",
+    "plot_two_choices",
     "plot_window",
 ]

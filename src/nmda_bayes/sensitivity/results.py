@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.errors import Fault, InputError
 from nmda_bayes.sensitivity.plan import Plan
 from nmda_bayes.sensitivity.sweep import Outcomes
 from nmda_bayes.sensitivity.variants import BASE
+from nmda_bayes.spec import AnalysisSpec
 
 VARIANT: Final = "variant"
 CHOICE: Final = "choice"
@@ -178,3 +180,40 @@ def cell_of(
         trials = trials.isel({OUTCOME: [0]})
     most = trials.argmax(list(asked))
     return {dim: str(trials[dim].to_numpy()[int(most[dim])]) for dim in asked}
+
+
+def one_cell(
+    found: xr.Dataset,
+    outcome: str | None = None,
+    agent: str | None = None,
+    condition: str | None = None,
+) -> xr.Dataset:
+    """Take one cell out of the table, with the words that a figure of it needs.
+
+    Parameters
+    ----------
+    found
+        As `fit_variants` gives it.
+    outcome, agent, condition
+        As in `cell_of`.
+
+    Returns
+    -------
+    xr.Dataset
+        Dim variant (and statistic, choice): ``effect``, ``trials`` and all else of that cell;
+        attributes ``outcome``, ``agent``, ``condition``, ``title`` and ``axis``.
+    """
+    cell = cell_of(found, outcome, agent, condition)
+    one = found.sel(cell)
+    spec = AnalysisSpec.from_dict(json.loads(found.attrs["spec"]))
+    part = spec.outcomes[cell[OUTCOME]]
+    link = LIKELIHOODS[part.likelihood].link
+    names = [
+        str(one[f"{dim}_label"].item()) if f"{dim}_label" in one.coords else cell[dim]
+        for dim in (AGENT, CONDITION)
+    ]
+    label = part.label or cell[OUTCOME].replace("_", " ")
+    unit = link.effect or part.unit or "difference"
+    dose = f" at exposure {found.attrs['dose']:g}" if part.shape.needs_dose else ""
+    words = {"title": f"{names[0]}, {names[1]}", "axis": f"{label}: {unit}, against dose 0{dose}"}
+    return one.assign_attrs(**cell, **words)
