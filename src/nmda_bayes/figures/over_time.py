@@ -26,6 +26,11 @@ from nmda_bayes.figures.text import legend, named, note, plain
 from nmda_bayes.intervals import INTERVAL_TEXT, interval
 
 COLUMNS = 3
+#: Beyond so many hours the axis is logarithmic: for relief of a day, and readings of weeks.
+LONG = 96.0
+#: There, all of the treatment's time stands at one place.
+DURING = -0.5
+TICKS = {0: "0", 1: "1 h", 6: "6 h", 24: "1 d", 168: "1 wk", 1008: "6 wk", 4380: "6 mo"}
 #: A rug of hours, as a share of the panel's height.
 RUG = 0.05
 
@@ -70,7 +75,11 @@ def plot_over_time(
             if place + columns >= len(agents):
                 axes.tick_params(labelbottom=True)
         figure.supylabel(plain(axis, 60), fontsize=8)
-        note(figure, "Hours after the end of treatment, treatment being before 0.")
+        note(
+            figure,
+            "Hours (h), days (d), weeks (wk), months (mo) after the end of treatment, which is 0;"
+            " what lies before it was read during treatment.",
+        )
         legend(figure, _legend())
         figure.set_label(_alt(effect, axis))
     return figure
@@ -93,13 +102,26 @@ def _panel(axes: Axes, effect: xr.DataArray, read_at: np.ndarray) -> None:
             x, middle, color=color, linestyle=BEYOND_LINE if outside else "-",
             linewidth=1.2 if outside else 1.8, label="_not read" if outside else "_read",
         )  # fmt: skip
+    _hours_axis(axes, float(hours.max()))
     axes.axhline(0, color=GREY, linewidth=0.7, zorder=0)
     axes.axvline(0, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
+    if hours.max() > LONG:
+        read_at = np.where(read_at < 0, DURING, read_at)
     inside = read_at[(read_at >= hours.min()) & (read_at <= hours.max())]
     axes.vlines(
         inside, 0, RUG, colors=BLACK, linewidth=1.0, transform=axes.get_xaxis_transform(),
         label="_readings",
     )  # fmt: skip
+
+
+def _hours_axis(axes: Axes, last: float) -> None:
+    if last <= LONG:
+        return
+    axes.set_xscale("symlog", linthresh=1.0, linscale=0.5)
+    shown = {hour: text for hour, text in TICKS.items() if hour <= last}
+    axes.set_xticks([*shown], [*shown.values()])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(2 * DURING, last)
 
 
 def _legend() -> list[Line2D | Patch]:

@@ -17,7 +17,7 @@ from nmda_bayes.report.answers import dose_text
 from nmda_bayes.report.blocks import Section, Table, Text, as_table
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
-from nmda_bayes.report.words import draws_of, exact, listed, number, percent, spread
+from nmda_bayes.report.words import draws_of, exact, listed, number, spread
 
 #: Points of a curve over time: smooth at print size.
 GRID = 60
@@ -54,7 +54,8 @@ def _blocks(view: View, gallery: Gallery, outcome: str, agents: list[str]) -> li
     last = max(float(after.max()), 1.0)
     lasted = design[SINCE].to_numpy().astype(float) - after
     typical = float(np.median(lasted)) if SINCE in course.clocks else None
-    grid = np.linspace(min(float(after.min()), 0.0), 1.25 * last, GRID)
+    read = after[after >= 0]
+    grid = np.unique([-1.0, -0.5, 0.0, *read, *np.geomspace(last / 1000, 1.25 * last, GRID)])
     effects = _effects(view, outcome, agents, grid, typical)
     active = design["exposure"].to_numpy() > 0
     read_at = {a: after[active & (design["agent"].to_numpy() == a)] for a in agents}
@@ -118,22 +119,32 @@ def _table(
         if CONDITION in left.dims:
             left = left.sel({CONDITION: _condition(view, outcome, agent)})
         row = {"agent": view.agent(agent)}
-        row |= {f"left_{h:g}": _spread(left.sel({HOUR: h}), percent) for h in hours}
+        row |= {f"left_{h:g}": _spread(100 * left.sel({HOUR: h}), _share) for h in hours}
         if size is not None and part.better:
             effect = effects.sel({AGENT: agent})
             row["relief"] = _spread(hours_of_relief(effect, size, part.better), number)
         rows.append(row)
     frame = pd.DataFrame(rows)
     columns = {"agent": ("agent", None)}
-    columns |= {f"left_{h:g}": (f"left after {exact(h)} h", None) for h in hours}
+    columns |= {f"left_{h:g}": (f"% left after {exact(h)} h", None) for h in hours}
     if "relief" in frame:
         columns["relief"] = (f"hours with at least {exact(size or 0)}{view.unit(outcome)}", None)
     caption = (
-        f"{view.title(outcome)}: how much of the effect is left; medians and"
-        f" {INTERVAL_TEXT}s. Hours of relief count from the end of treatment, 0 where the effect"
-        " is never that large, and end with the grid."
+        f"{view.title(outcome)}: how much of the effect is left, in percent of it; medians and"
+        f" {INTERVAL_TEXT}s."
     )
+    if "relief" in frame:
+        caption += (
+            " Hours of relief count from the end of treatment, 0 where the effect is never that"
+            " large, and end with the figure."
+        )
     return as_table(frame, caption, columns)
+
+
+def _share(percent: float) -> str:
+    if percent >= 99.5:
+        return "100"
+    return number(percent, 2) if abs(percent) >= 0.1 else "0.0"
 
 
 def _spread(draws: xr.DataArray, write: Callable[[float], str]) -> str:
