@@ -17,7 +17,8 @@ from nmda_bayes.design import build_design
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference.exact import reasons_against
-from nmda_bayes.model import CHEAP, build_model
+from nmda_bayes.inference.prepared import same_structure
+from nmda_bayes.model import CHEAP, build_model, model_of
 from nmda_bayes.report.show import show_text
 from tests import specs
 
@@ -117,3 +118,16 @@ def test_a_trial_of_one_arm_is_left_out_with_its_reason():
     assert left["study"].to_numpy().tolist() == ["E"]
     assert "one arm left" in left["reason"].to_numpy()[0]
     assert any("not normal" in reason for reason in reasons_against(SPEC, design))
+
+
+def test_other_counts_are_other_data_of_one_graph_and_more_ways_are_another():
+    def graph(rows):
+        return model_of(SPEC, build_design(SPEC, load_evidence(rows)))
+
+    one = graph(ROWS)
+    fewer = ROWS.assign(events=ROWS["events"].mask(ROWS.index == 1, 5))
+    assert same_structure(one, graph(fewer))
+    # Six of B's ten without an event: no total has as many ways as that of B before.
+    assert not same_structure(
+        one, graph(ROWS.assign(events=ROWS["events"].mask(ROWS.index == 4, 0)))
+    )

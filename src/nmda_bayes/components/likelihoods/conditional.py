@@ -19,9 +19,10 @@ import numpy as np
 import xarray as xr
 from scipy.special import gammaln
 
-from nmda_bayes.components.likelihoods.catalogue import likelihood
+from nmda_bayes.components.likelihoods.catalogue import column, likelihood
 from nmda_bayes.components.links import LOGIT
 from nmda_bayes.dims import STUDY
+from nmda_bayes.named_data import named_data
 
 #: A trial whose events may fall on its arms in more ways is refused: two arms have at most as many
 #: ways as events, but three arms of 300 events have some 45,000.
@@ -157,44 +158,21 @@ def hypergeometric(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     """
     import pymc as pm
 
+    from nmda_bayes.components.likelihoods.noncentral import NoncentralHypergeometric
+
     ways = ways_of(reported)
-    return pm.CustomDist(
+    of = (f"{dim}_trial", f"{dim}_way", f"{dim}_slot")
+    coords = {at: list(range(size)) for at, size in zip(of, ways.events.shape, strict=True)}
+    pm.modelcontext(None).add_coords(coords)
+    return NoncentralHypergeometric(
         name,
         eta.transpose(dim).values,
-        logp=lambda value, level: _log_density(value, level, reported["n"].to_numpy(), ways),
-        random=lambda level, rng=None, size=None: _draw(level, rng, ways),
-        observed=reported["events"].to_numpy().astype(int),
+        column(reported, "n", dim).values,
+        named_data(f"{dim}.log_count", ways.log_count, of[:2]).values,
+        named_data(f"{dim}.ways", ways.events, of).values,
+        ways.arm,
+        ways.held.astype(float),
+        ways.study,
+        observed=column(reported, "events", dim).astype(int).values,
         dims=(dim,),
-        dtype="int64",
-        class_name="NoncentralHypergeometric",
     )
-
-
-def _log_density(value: Any, eta: Any, n: np.ndarray, ways: Ways) -> Any:
-    """Log density over the arms, an equal share of its trial's on each."""
-    import pytensor.tensor as pt
-
-    # Against the trial's first arm: a baseline that all arms have would cancel with large terms.
-    by_slot = eta[ways.arm]
-    by_slot = (by_slot - by_slot[:, :1]) * ways.held
-    chosen = value[ways.arm] * ways.held
-    people = n[ways.arm] * ways.held
-    count = pt.gammaln(people + 1) - pt.gammaln(chosen + 1) - pt.gammaln(people - chosen + 1)
-    every = ways.log_count + (ways.events * by_slot[:, None, :]).sum(axis=-1)
-    top = every.max(axis=1)
-    log_sum = top + pt.log(pt.exp(every - top[:, None]).sum(axis=1))
-    of_study = (count + chosen * by_slot).sum(axis=1) - log_sum
-    return (of_study / ways.held.sum(axis=1))[ways.study]
-
-
-def _draw(eta: np.ndarray, rng: np.random.Generator, ways: Ways) -> np.ndarray:
-    """Draw the events of each arm, the trials' totals as they are."""
-    by_slot = (eta[ways.arm] - eta[ways.arm[:, :1]]) * ways.held
-    every = ways.log_count + (ways.events * by_slot[:, None, :]).sum(axis=-1)
-    below = np.cumsum(np.exp(every - every.max(axis=1, keepdims=True)), axis=1)
-    share = rng.random(len(below)) * below[:, -1]
-    way = (below <= share[:, None]).sum(axis=1)
-    chosen = ways.events[np.arange(len(way)), way]
-    drawn = np.zeros(len(eta), dtype=np.int64)
-    drawn[ways.arm[ways.held]] = chosen[ways.held]
-    return drawn
