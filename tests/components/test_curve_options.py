@@ -207,7 +207,7 @@ def test_a_spec_with_options_is_the_same_after_json_and_makes_a_graph(name):
     values = dict.fromkeys(shape.parameters, 0.3)
     found = value_of(model, "eta", {k: np.array(v) for k, v in values.items()})
     exposure = specs.normal_table()["dose"].to_numpy()
-    known = response(name, dict(shape.options), exposure, **values)
+    known = response(name, dict(shape.rest.options), exposure, **values)
     assert_allclose(found, known, rtol=1e-9, atol=1e-12)
 
 

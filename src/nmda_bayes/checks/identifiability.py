@@ -10,6 +10,7 @@ import xarray as xr
 
 from nmda_bayes.checks.diagnostics import places
 from nmda_bayes.components.curves import LOG
+from nmda_bayes.design import original_agent
 from nmda_bayes.dims import AGENT, OUTCOME, SAMPLE, SEPARATOR, scoped
 from nmda_bayes.estimands import spec_of, tested
 from nmda_bayes.model import HARM_BASELINE, OFFSET, SELECTED, SHIFT
@@ -19,6 +20,7 @@ WEAK: Final = "weakly informed"
 ALONE: Final = "no class holds two agents: the data tell of both spreads only together"
 ONE_CLASS: Final = "all agents are of one class: how classes differ is the prior"
 INFORMED: Final = "informed by the data"
+OTHER_CURVE: Final = "not a parameter of this agent's curve: prior only"
 NO_TRIAL: Final = "no trial: from the other agents and the prior"
 
 #: Overlap of prior and posterior, on twenty bins of equal prior probability. Two samples of 4,000
@@ -84,6 +86,8 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
             if (outcome, agent) in untried:
                 verdict = NO_TRIAL
             verdict = unlearnable.get(name, verdict)
+            if agent and not _has(fit, name, agent):
+                verdict = OTHER_CURVE
             rows.append((name, at, _spread(before), _spread(after), overlap, verdict))
     columns = ["variable", "at", "prior_sd", "posterior_sd", "overlap", "verdict"]
     return pd.DataFrame(rows, columns=columns)
@@ -152,6 +156,14 @@ def _unlearnable(fit: xr.DataTree) -> dict[str, str]:
         for slot, words in said.items()
         if words
     }
+
+
+def _has(fit: xr.DataTree, variable: str, agent: str) -> bool:
+    """Say whether the curve of an agent has a parameter."""
+    spec = spec_of(fit)
+    outcome, _, name = variable.rpartition(SEPARATOR)
+    part = spec.outcomes[outcome or next(iter(spec.outcomes))]
+    return part.shape.has(original_agent(agent), name)
 
 
 def _untried_agents(fit: xr.DataTree) -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ from nmda_bayes.design.error_correlation import ERROR_CORRELATION
 from nmda_bayes.design.forms import Form, forms_of
 from nmda_bayes.design.margins import silent_trials
 from nmda_bayes.design.readings import READING, SAME_ARM, WHOLE_ARM
+from nmda_bayes.design.splitting import of_agents, original_agent
 from nmda_bayes.design.study_columns import cluster_arms, coefficient, covariates_of
 
 __all__ = [
@@ -18,8 +19,8 @@ __all__ = [
     "AS_RESPONDERS",
     "BORROWED",
     "CONTRAST_SE",
-    "Form",
     "ERROR_CORRELATION",
+    "Form",
     "JUDGEMENT",
     "LABELS",
     "LEVEL",
@@ -36,5 +37,7 @@ __all__ = [
     "decisive_contrasts",
     "forms_of",
     "levels_of",
+    "of_agents",
+    "original_agent",
     "silent_trials",
 ]

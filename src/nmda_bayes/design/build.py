@@ -19,6 +19,7 @@ from nmda_bayes.design.choose import AS_ARM, Chosen, Tables, choose
 from nmda_bayes.design.error_correlation import add_error_correlation
 from nmda_bayes.design.kinetics import KINETICS, kinetics_faults, kinetics_of, kinetics_tables
 from nmda_bayes.design.margins import margin_faults
+from nmda_bayes.design.own_curves import curve_faults
 from nmda_bayes.design.readings import whole_arms
 from nmda_bayes.design.splitting import nodes, original_agent, relabelled, split_faults
 from nmda_bayes.design.study_columns import column_faults, uneven_faults
@@ -97,6 +98,7 @@ def _select(
     contrasts = _timed(contrasts, arms).rename(columns={"measure": "effect"})
     frames = {"results": results, "contrasts": contrasts}
     faults = [*_select_faults(spec, frames), *_agent_faults(spec, arms, contrasts)]
+    faults += curve_faults(spec, {*arms["agent"], *contrasts["agent"], *contrasts["comparator"]})
     for name, outcome in spec.outcomes.items():
         faults += column_faults(f"outcomes.{name}", outcome, frames)
     if not faults:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.design.kinetics import Kinetics, kinetics_of
 from nmda_bayes.design.sieve import exposure_of
@@ -76,8 +75,8 @@ def placed(
         model = model.mask(instead, "")
     rows = rows.assign(**{kind.of + ("_relative" if kind.relative else ""): values})
     exposure = kind.formula(rows, references)
-    if not CURVES[outcome.curve].needs_dose:
-        exposure = np.where(np.isnan(exposure), 1.0, exposure)
+    undosed = [not outcome.shape.of(str(agent)).needs_dose for agent in rows["agent"]]
+    exposure = np.where(np.isnan(exposure) & undosed, 1.0, exposure)
     return rows.assign(
         exposure=np.where(rows["agent"] == spec.reference, 0.0, exposure),
         exposure_missing=missing.mask(missing == "", kind.missing),

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.evidence.tree import NO_DISPERSION
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
@@ -173,8 +172,8 @@ def exposure_of(
         One a row; NaN where an arm cannot be placed.
     """
     value = EXPOSURES[outcome.exposure].formula(arms, references)
-    if not CURVES[outcome.curve].needs_dose:
-        value = np.where(np.isnan(value), 1.0, value)
+    undosed = [not outcome.shape.of(str(agent)).needs_dose for agent in arms["agent"]]
+    value = np.where(np.isnan(value) & undosed, 1.0, value)
     return np.where(arms["agent"] == spec.reference, 0.0, value)
 
 

@@ -9,8 +9,9 @@ are those of the consistent model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from nmda_bayes.errors import Fault, nearest
@@ -52,6 +53,24 @@ def original_agent(label: str) -> str:
         ``memantine``.
     """
     return label.removesuffix(DIRECT).split(VERSUS)[0]
+
+
+def of_agents(labels: np.ndarray, agents: Sequence[str]) -> np.ndarray:
+    """Say which labels are of some agents.
+
+    Parameters
+    ----------
+    labels
+        Agents, or what this module made of them.
+    agents
+        Agents.
+
+    Returns
+    -------
+    np.ndarray
+        1 there, 0 elsewhere.
+    """
+    return np.array([float(original_agent(str(one)) in agents) for one in labels])
 
 
 def relabelled(arms: pd.DataFrame, outcome: OutcomeSpec, reference: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from nmda_bayes.components.links import CLOGLOG, LOG
 from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, READING
 from nmda_bayes.dims import AGENT, ARM, CHAIN, CONDITION, CONTRAST, DRAW, STRATUM
 from nmda_bayes.estimands.covariates import at_trials
-from nmda_bayes.estimands.reading import design_of, link_of, spec_of, variable
+from nmda_bayes.estimands.reading import design_of, link_of, members, spec_of, variable
 from nmda_bayes.spec.pooling_rules import HETEROGENEITY_SD, NU
 
 ZERO_CELL = "a zero cell: no ratio without a correction"
@@ -137,7 +137,9 @@ def expected_arms(fit: xr.DataTree, outcome: str) -> xr.DataArray:
     exposure = design["exposure"].drop_vars(ARM)
     theta = at_trials(fit, outcome, _at_arms(fit, outcome, curve.parameters), design)
     some = xr.zeros_like(posterior[CHAIN] * posterior[DRAW], dtype=float)
-    response = curve.response(exposure, theta, np) * _share_at_arms(fit, outcome)
+    agents = design["agent"].drop_vars(ARM)
+    response = curve.response(exposure, theta, np, members(agents))
+    response = response * _share_at_arms(fit, outcome)
     return (response + some).transpose(CHAIN, DRAW, ARM)
 
 

@@ -116,6 +116,8 @@ def condition_of_evidence(fit: xr.DataTree, outcome: str, condition: str | None)
 def _varies(fit: xr.DataTree, outcome: str, dim: str) -> bool:
     spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
     names = spec.outcomes[outcome].shape.parameters
+    if dim == AGENT and spec.outcomes[outcome].curves:
+        return True
     return any(dim in posterior[variable(spec, outcome, name)].dims for name in names)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
-from nmda_bayes.estimands.reading import is_risk, link_of, spec_of, variable
+from nmda_bayes.estimands.reading import is_risk, link_of, members, spec_of, variable
 from nmda_bayes.estimands.response import (
     Doses,
     absolute_risk,
@@ -106,8 +106,6 @@ def _closed_form(
     """The dose by the curve's own inverse; None where it has none."""
     spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
     curve = spec.outcomes[outcome].shape
-    if curve.inverse is None:
-        return None
     link, target = link_of(spec, outcome), effect
     if link.probability:
         if not 0 < effect < 1:
@@ -119,7 +117,9 @@ def _closed_form(
             return None
         target = float(np.log(effect))
     theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
-    return curve.dose_for(xr.DataArray(target), theta)
+    of = members(fit["design/labels"].to_dataset()[AGENT])
+    found: xr.DataArray | None = curve.dose_for(xr.DataArray(target), theta, of)
+    return found
 
 
 def number_needed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,7 @@ import xarray as xr
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.links import Link
+from nmda_bayes.design import of_agents
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, scoped
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.spec import AnalysisSpec
@@ -98,6 +100,22 @@ def is_risk(spec: AnalysisSpec, outcome: str) -> bool:
         True where its linear predictor is that of a risk: a logit, or a log hazard.
     """
     return link_of(spec, outcome).probability
+
+
+def members(agents: xr.DataArray) -> Callable[[Sequence[str]], xr.DataArray]:
+    """Make what says of some agents where they are among others.
+
+    Parameters
+    ----------
+    agents
+        Labels, any dims.
+
+    Returns
+    -------
+    Callable
+        From labels to an array over the same dims: 1 there, 0 elsewhere.
+    """
+    return lambda some: agents.copy(data=of_agents(agents.to_numpy(), some))
 
 
 def link_of(spec: AnalysisSpec, outcome: str) -> Link:

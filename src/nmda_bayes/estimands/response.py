@@ -19,6 +19,7 @@ from nmda_bayes.estimands.reading import (
     exposure_axis,
     is_risk,
     link_of,
+    members,
     spec_of,
     tested,
     variable,
@@ -57,7 +58,7 @@ def linear_response(
     grid = _grid(fit, dose)
     labels = fit["design/labels"].to_dataset()
     everywhere = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
-    response = everywhere + curve.response(grid, theta, np)
+    response = everywhere + curve.response(grid, theta, np, members(labels[AGENT]))
     return response.transpose(AGENT, CONDITION, DOSE, *SAMPLE)
 
 

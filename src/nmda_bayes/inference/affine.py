@@ -18,7 +18,7 @@ import xarray as xr
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.design import WEIGHT, covariates_of
+from nmda_bayes.design import WEIGHT, covariates_of, of_agents
 from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, STUDY
 from nmda_bayes.inference.latents import LATENT, POINT, AffineSites, Latents
 from nmda_bayes.model import OFFSET, Outcome, linear_terms, parameters_of
@@ -101,7 +101,14 @@ def _eta(
         x = xr.DataArray(outcome.moved(column, covariate), dims=outcome.arm)
         of_arm[parameter] = of_arm[parameter] + latents.form(outcome.name(column), width) * x
     exposure = xr.DataArray(outcome.reported["exposure"].to_numpy().astype(float), dims=outcome.arm)
-    eta = outcome.spec.shape.response(exposure, of_arm, np)
+    eta = outcome.spec.shape.response(
+        exposure,
+        of_arm,
+        np,
+        lambda agents: xr.DataArray(
+            of_agents(outcome.reported[AGENT].to_numpy(), agents), dims=outcome.arm
+        ),
+    )
     for term in linear_terms(outcome):
         kwargs = term.prior.kwargs
         latents.enter(outcome.name(term.name), (), kwargs["mu"], kwargs["sigma"])

@@ -22,6 +22,7 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 
+from nmda_bayes.components.curves import Curve
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.pooling import POOLINGS, SPREADS
 from nmda_bayes.design import AS_RESPONDERS, WHOLE_ARM, covariates_of
@@ -90,7 +91,8 @@ def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
     for name, dist in _not_normal(outcome):
         yield f"the prior of {name} is {dist}, not Normal"
     if not _is_linear(outcome):
-        yield f"curve '{part.curve}' is not linear in its parameters"
+        curves = ", ".join(f"'{curve.name}'" for curve, _ in part.shape.groups)
+        yield f"curve {curves} is not linear in its parameters"
 
 
 def _uneven(outcome: Outcome) -> Iterator[str]:
@@ -131,7 +133,10 @@ def _scales(outcome: Outcome) -> list[Scale]:
 
 def _bent_parameters(outcome: Outcome) -> set[str]:
     """Name the parameters that a curve is not linear in, tried at a point."""
-    curve = outcome.spec.shape
+    return {name for curve, _ in outcome.spec.shape.groups for name in _bent_of(curve)}
+
+
+def _bent_of(curve: Curve) -> set[str]:
     rng = np.random.default_rng(1)
     x = xr.DataArray(np.array([0.3, 1.0, 4.0]), dims="dose")
     at = {p: float(v) for p, v in zip(curve.parameters, rng.normal(size=20), strict=False)}
@@ -146,12 +151,17 @@ def _bent_parameters(outcome: Outcome) -> set[str]:
 
 
 def _is_linear(outcome: Outcome) -> bool:
-    """Say whether the curve is linear in all that is not summed over, and that alone is common."""
-    curve, bent = outcome.spec.shape, _bent_parameters(outcome)
+    """Say whether curves are linear in all that is not summed over, and that alone is common."""
+    bent = _bent_parameters(outcome)
     for name in bent:
         given = name if name in outcome.spec.parameters else natural(name)
         if POOLINGS[outcome.spec.parameters[given].pooling].dims:
             return False
+    return all(_is_straight(curve, bent) for curve, _ in outcome.spec.shape.groups)
+
+
+def _is_straight(curve: Curve, bent: set[str]) -> bool:
+    """Say whether a curve is linear in all its parameters but some."""
     straight = [p for p in curve.parameters if p not in bent]
     rng = np.random.default_rng(2)
     x = xr.DataArray(np.array([0.3, 1.0, 4.0]), dims="dose")

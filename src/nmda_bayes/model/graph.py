@@ -129,7 +129,6 @@ def _add_outcome(
     if outcome.strata:
         model.add_coords({outcome.stratum: outcome.strata})
 
-    curve = part.shape
     theta = {name: parameter(outcome, name, shared) for name in parameters_of(outcome)}
     at_arms = {
         dim: outcome.positions(dim, outcome.labels[dim].to_numpy()) for dim in (AGENT, CONDITION)
@@ -143,7 +142,7 @@ def _add_outcome(
     }
 
     exposure = outcome.over_arms(reported["exposure"].to_numpy(), "exposure")
-    response = curve.response(exposure, of_arm, xp)
+    response = part.shape.response(exposure, of_arm, xp, outcome.members)
     eta = _baseline(outcome, of_arm) + response + _delta(outcome, of_arm, at_arms, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ import pymc.dims as pmd
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, cluster_arms
-from nmda_bayes.dims import ARM, CLUSTER_ARM, STRATUM, STUDY, scoped
+from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, cluster_arms, of_agents
+from nmda_bayes.dims import AGENT, ARM, CLUSTER_ARM, STRATUM, STUDY, scoped
 from nmda_bayes.named_data import named_data
 from nmda_bayes.spec import CovariateSpec, OutcomeSpec
 
@@ -147,6 +148,21 @@ class Outcome:
         """
         x = self.reported[column].to_numpy().astype(float)
         return (x - covariate.origin) / covariate.step
+
+    def members(self, agents: Sequence[str]) -> Any:
+        """Say which arms are of some agents.
+
+        Parameters
+        ----------
+        agents
+            Their labels; what a comparison sets apart from an agent is of that agent.
+
+        Returns
+        -------
+        Any
+            Dim arm: 1 there, 0 elsewhere.
+        """
+        return self.over_arms(of_agents(self.reported[AGENT].to_numpy(), agents))
 
     def over_arms(self, values: Any, column: str = "") -> Any:
         """Label values of the arms.

@@ -19,7 +19,7 @@ import pytensor.xtensor.math as xp
 
 from nmda_bayes.components.bias import BIASES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.design import WHOLE_ARM
+from nmda_bayes.design import WHOLE_ARM, of_agents
 from nmda_bayes.dims import AGENT, ARM, CONDITION, STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, Sites
@@ -130,7 +130,12 @@ def _uncounted(mine: Outcome, harm: Arms, where: np.ndarray, dim: str) -> Any:
         if name != BASELINE
     }
     exposure = named_data(f"{dim}.exposure", reported["exposure"].to_numpy(), (dim,))
-    response = harm.outcome.spec.shape.response(exposure, theta, xp)
+    response = harm.outcome.spec.shape.response(
+        exposure,
+        theta,
+        xp,
+        lambda agents: pmd.as_xtensor(of_agents(reported[AGENT].to_numpy(), agents), dims=(dim,)),
+    )
     studies = [str(s) for s in reported[STUDY].to_numpy()]
     eta = _baselines(mine, harm, studies, dim) + response
     heterogeneity = HETEROGENEITIES[harm.outcome.spec.heterogeneity]

@@ -144,9 +144,9 @@ def _tied_error_lines(errors: ErrorCorrelation) -> Iterator[Line]:
     if heterogeneity.formula is not None:
         terms.append("delta[arm]")
     yield set_line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood))
-    yield set_line(
-        f"f(x) = {curve.text}", note="; ".join(filter(None, ("for x > 0; f(0) = 0", curve.symbols)))
-    )
+    for text, symbols, whose in curve.lines():
+        said = ("for x > 0; f(0) = 0", whose and f"of {whose}", symbols)
+        yield set_line(f"f(x) = {text}", note="; ".join(filter(None, said)))
     if course.clocks:
         yield set_line(f"g(hour) = {course.text}", note=CLOCKS)
     if heterogeneity.formula is not None:

@@ -294,6 +294,8 @@ class Named:
             False where the model gives every label of the dim one curve.
         """
         posterior = self.fit["posterior"].to_dataset()
+        if dim == AGENT and self.outcomes[outcome].curves:
+            return True
         parameters = self.outcomes[outcome].shape.parameters
         return any(dim in posterior[self.variable(outcome, p)].dims for p in parameters)
 

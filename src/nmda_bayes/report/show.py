@@ -86,9 +86,13 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
         yield f"  {RESPONDERS}   where a trial counts responders alone"
     fading = " · g(hour)" if course.clocks else ""
     yield f"  eta[arm] = {baseline}f(x[arm]){fading} + delta[arm]"
-    yield f"  f(x) = {outcome.shape.text} for x > 0, else 0"
-    if outcome.shape.symbols:
-        yield f"    {outcome.shape.symbols}"
+    for text, symbols, whose in outcome.shape.lines():
+        yield f"  f(x) = {text} for x > 0, else 0{whose and f'   of {whose}'}"
+        if symbols:
+            yield f"    {symbols}"
+    if outcome.shape.shared:
+        shared = ", ".join(outcome.shape.shared)
+        yield f"    the curves share by name: {shared}; the rest only its own curve's agents inform"
     if course.clocks:
         yield f"  g(hour) = {course.text}"
         yield f"    {CLOCKS}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.errors import Fault
-from nmda_bayes.spec.part_rules import curve_of
+from nmda_bayes.spec.part_rules import shapes_of
 
 #: The dims of a parameter that differs between agents.
 OF_AGENTS = {"own", "agent"}
@@ -57,8 +57,8 @@ def consistency_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
             'Write parameters.baseline with pooling = "independent".',
             column=f"{key}.{word}",
         )
-    curve = curve_of(outcome)
-    if curve is None:
+    curve = shapes_of(outcome)
+    if curve is None or curve.named:
         return
     own = (
         poolings.get(name) or poolings.get(name.removeprefix("log_")) for name in curve.parameters

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nmda_bayes.components.curves import CURVES, Curve
+from nmda_bayes.components.curves import CURVES, Shapes
 from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS, LOGIT
 from nmda_bayes.errors import Fault
 from nmda_bayes.published_priors import HETEROGENEITY, LIBRARIES, LOG_OR, SMD
 
 
-def curve_of(outcome: Mapping[str, Any]) -> Curve | None:
-    """Find an outcome's curve, its options filled in.
+def shapes_of(outcome: Mapping[str, Any]) -> Shapes | None:
+    """Find an outcome's curves, their options filled in.
 
     Parameters
     ----------
@@ -21,18 +21,21 @@ def curve_of(outcome: Mapping[str, Any]) -> Curve | None:
 
     Returns
     -------
-    Curve or None
-        None where the curve is not known or its options are at fault.
+    Shapes or None
+        None where a curve is not known or its options are at fault.
     """
-    curve = CURVES.get(str(outcome.get("curve")))
-    options = outcome.get("curve_options", {})
-    if curve is None or not isinstance(options, Mapping) or any(curve.option_faults(options)):
-        return None
-    return curve.given(options)
+    found = {}
+    for agent, part in _parts(outcome):
+        curve = CURVES.get(str(part.get("curve")))
+        options = part.get("curve_options", {})
+        if curve is None or not isinstance(options, Mapping) or any(curve.option_faults(options)):
+            return None
+        found[agent] = curve.given(options)
+    return Shapes(found.pop(""), found)
 
 
 def curve_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
-    """Find what is wrong with the options of an outcome's curve.
+    """Find what is wrong with the options of an outcome's curves.
 
     Parameters
     ----------
@@ -46,11 +49,21 @@ def curve_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
     Fault
         Each at its option.
     """
-    curve = CURVES.get(str(outcome.get("curve")))
-    options = outcome.get("curve_options", {})
-    if curve is not None and isinstance(options, Mapping):
-        for name, message, mend in curve.option_faults(options):
-            yield Fault(message, mend, column=f"{key}.curve_options.{name}")
+    for agent, part in _parts(outcome):
+        curve = CURVES.get(str(part.get("curve")))
+        options = part.get("curve_options", {})
+        at = f"{key}.curves.{agent}" if agent else key
+        if curve is not None and isinstance(options, Mapping):
+            for name, message, mend in curve.option_faults(options):
+                yield Fault(message, mend, column=f"{at}.curve_options.{name}")
+
+
+def _parts(outcome: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give what says a curve: the outcome itself, for no agent in particular, then agents'."""
+    yield "", outcome
+    curves = outcome.get("curves")
+    for agent, part in (curves.items() if isinstance(curves, Mapping) else ()):
+        yield str(agent), part if isinstance(part, Mapping) else {"curve": part}
 
 
 def library_prior_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:

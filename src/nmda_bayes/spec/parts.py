@@ -13,10 +13,11 @@ from pydantic import (
     BeforeValidator,
     Field,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from nmda_bayes.components.curves import CURVES, Curve
+from nmda_bayes.components.curves import CURVES, Shapes
 from nmda_bayes.components.curves.options import OPTIONS
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
@@ -138,6 +139,19 @@ class RespondersSpec(Frozen):
     why: str = ""
 
 
+class AgentCurve(Frozen):
+    """The curve of one agent, where it is not the others'; a word alone is its name."""
+
+    curve: CurveName
+    curve_options: CurveOptions = {}
+    why: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        return {"curve": content} if isinstance(content, str) else content
+
+
 class OutcomeSpec(Frozen):
     """One outcome of the arms: what is read, how it is modelled, which way is better."""
 
@@ -145,6 +159,8 @@ class OutcomeSpec(Frozen):
     likelihood: LikelihoodName
     curve: CurveName
     curve_options: CurveOptions = {}
+    # By agent, where its curve is another; `curve` is that of the rest.
+    curves: dict[str, AgentCurve] = {}
     # Numbers in place of priors, for parameters of the likelihood that are declared, not learned.
     likelihood_options: dict[str, Annotated[float, Field(strict=True)]] = {}
     heterogeneity: HeterogeneityName
@@ -166,9 +182,10 @@ class OutcomeSpec(Frozen):
     why: str = ""
 
     @property
-    def shape(self) -> Curve:
-        """The outcome's curve, its options filled in."""
-        return CURVES[self.curve].given(self.curve_options)
+    def shape(self) -> Shapes:
+        """The outcome's curves, their options filled in."""
+        named = {a: CURVES[one.curve].given(one.curve_options) for a, one in self.curves.items()}
+        return Shapes(CURVES[self.curve].given(self.curve_options), named)
 
     @property
     def over_time(self) -> Course:
@@ -207,11 +224,23 @@ class AgentCorrelation(CorrelationPrior):
     of: Words
 
 
+class ErrorCorrelation(Frozen):
+    """How sampling errors go together between outcomes that are measured in the same people."""
+
+    of: Words
+    # One of: a number, a prior on (0, 1), a column of the evidence with a number for each study.
+    correlation: Annotated[float, Field(gt=-1, lt=1, strict=True)] | None = None
+    prior: PriorSpec | None = None
+    column: str = ""
+    why: str = ""
+
+
 class CorrelationsSpec(Frozen):
     """What may be correlated: effects of arms and errors between outcomes, agents' effects."""
 
     heterogeneity: CorrelationPrior | None = None
     agent: AgentCorrelation | None = None
+    errors: ErrorCorrelation | None = None
 
 
 class WindowSpec(Frozen):
@@ -224,23 +253,11 @@ class WindowSpec(Frozen):
     baseline_risk: Probability
     why: str = ""
 
-class ErrorCorrelation(Frozen):
-    """How sampling errors go together between outcomes that are measured in the same people."""
-
-    of: Words
-    # One of: a number, a prior on (0, 1), a column of the evidence with a number for each study.
-    correlation: Annotated[float, Field(gt=-1, lt=1, strict=True)] | None = None
-    prior: PriorSpec | None = None
-    column: str = ""
-    why: str = ""
-
-
 
 class SamplingSpec(Frozen):
     """How the posterior is computed."""
 
     method: Literal["nuts", "exact", "auto"] = "nuts"
-    errors: ErrorCorrelation | None = None
     draws: Annotated[int, Field(ge=1)] = 1000
     tune: Annotated[int, Field(ge=1)] = 1000
     chains: Annotated[int, Field(ge=1)] = 4

@@ -22,7 +22,7 @@ from nmda_bayes.spec.error_rules import error_faults
 from nmda_bayes.spec.kinetics import kinetics_faults
 from nmda_bayes.spec.likelihood_rules import likelihood_faults, own_parameters
 from nmda_bayes.spec.mixing_rules import crossover_faults, mixing_faults
-from nmda_bayes.spec.part_rules import curve_faults, curve_of, library_prior_faults
+from nmda_bayes.spec.part_rules import curve_faults, library_prior_faults, shapes_of
 from nmda_bayes.spec.pooling_rules import (
     BASELINE,
     HETEROGENEITY_SD,
@@ -48,7 +48,7 @@ def needed_parameters(outcome: Mapping[str, Any]) -> tuple[str, ...] | None:
     tuple[str, ...] or None
         The names, or None where a part is not known (which pydantic reports).
     """
-    curve = curve_of(outcome)
+    curve = shapes_of(outcome)
     heterogeneity = HETEROGENEITIES.get(str(outcome.get("heterogeneity")))
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
     course = course_of(outcome)
@@ -167,15 +167,16 @@ def _correlation_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any])
 def _outcome_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
     needed = needed_parameters(outcome)
     given = _mapping(outcome.get("parameters"))
-    curve = curve_of(outcome)
-    advice = curve.advice() if curve is not None else {}
+    shapes = shapes_of(outcome)
+    advice = shapes.advice() if shapes is not None else {}
     if needed is not None:
         either = {natural(name): name for name in needed}
         for name in needed:
             both = {name, natural(name)} & set(given)
             if not both:
+                whose = shapes.whose(name) if shapes is not None else ""
                 yield Fault(
-                    f"parameter '{name}' has no prior",
+                    f"parameter '{name}'{whose} has no prior",
                     f"Write [{key}.parameters.{name}] with a pooling and its priors, for instance"
                     f' pooling = "common" and priors.location = {EXAMPLE}; none is supplied.'
                     + (f" Advice: {advice[name].why}." if name in advice else ""),

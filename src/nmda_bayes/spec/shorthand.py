@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nmda_bayes.components.curves import CURVES
-from nmda_bayes.components.time import COURSES
+from nmda_bayes.components.curves import CURVES, Curve
+from nmda_bayes.components.time import COURSES, Course
 from nmda_bayes.published_priors import library_faults, prior_library
 
 NAMES = ("library", "outcome", "comparison")
@@ -78,14 +78,26 @@ def _numbered(outcome: Any) -> Any:
     if not isinstance(outcome, Mapping):
         return outcome
     parameters = outcome.get("parameters")
-    for catalogue, key, default in ((CURVES, "curve", ""), (COURSES, "course", "constant")):
-        part = catalogue.get(str(outcome.get(key, default)))
-        options = outcome.get(f"{key}_options", {})
-        if part is None or not part.numbered or not isinstance(parameters, Mapping):
+    if not isinstance(parameters, Mapping):
+        return outcome
+    curves = outcome.get("curves")
+    of_agents = list(curves.values()) if isinstance(curves, Mapping) else []
+    lists: dict[str, list[str]] = {}
+    asked: list[tuple[Course | Curve | None, Any]] = [
+        (COURSES.get(str(outcome.get("course", "constant"))), outcome.get("course_options"))
+    ]
+    for one in (outcome, *of_agents):
+        if isinstance(one, Mapping):
+            asked.append((CURVES.get(str(one.get("curve"))), one.get("curve_options")))
+    for part, given in asked:
+        options = {} if given is None else given
+        if part is None or not part.numbered or not isinstance(options, Mapping):
             continue
-        if isinstance(options, Mapping) and not any(part.option_faults(options)):
-            parameters = _members(part.numbered, part.given(options).parameters, parameters)
-    return {**outcome, "parameters": parameters} if parameters is not None else outcome
+        if not any(part.option_faults(options)):
+            lists.setdefault(part.numbered, []).extend(part.given(options).parameters)
+    for numbered, names in lists.items():
+        parameters = _members(numbered, list(dict.fromkeys(names)), parameters)
+    return {**outcome, "parameters": parameters}
 
 
 def _members(

@@ -11,5 +11,6 @@ it needs knots, powers or the like. Nothing else changes.
 from nmda_bayes.components.curves import formulas, with_bases
 from nmda_bayes.components.curves.advice import Advice
 from nmda_bayes.components.curves.catalogue import CURVES, LOG, Curve, curve
+from nmda_bayes.components.curves.shapes import Shapes
 
-__all__ = ["CURVES", "LOG", "Advice", "Curve", "curve", "formulas", "with_bases"]
+__all__ = ["CURVES", "LOG", "Advice", "Curve", "Shapes", "curve", "formulas", "with_bases"]
