@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,3 +29,20 @@ def quietly(logger: str) -> Iterator[None]:
         yield
     finally:
         spoken.setLevel(before)
+
+
+@contextmanager
+def drawing_forward() -> Iterator[None]:
+    """Hold back what PyMC says of forward draws.
+
+    It warns that potentials do not draw. The one potential of a graph is the weight of its rows,
+    which says how much a trial is believed and nothing of what it would report.
+
+    Yields
+    ------
+    None
+        While the block runs.
+    """
+    with warnings.catch_warnings(), quietly("pymc.sampling.forward"):
+        warnings.filterwarnings("ignore", "The effect of Potentials", UserWarning)
+        yield

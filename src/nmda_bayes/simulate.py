@@ -20,8 +20,10 @@ from nmda_bayes.design import (
     AS_CONTRAST,
     AS_RESPONDERS,
     ERROR_CORRELATION,
+    JUDGEMENT,
     LEVEL,
     OUTCOMES,
+    WEIGHT,
     Form,
     build_design,
     forms_of,
@@ -30,8 +32,8 @@ from nmda_bayes.design import (
 from nmda_bayes.design.study_columns import coefficient, study_columns
 from nmda_bayes.dims import CLUSTER, SAMPLE, STRATUM
 from nmda_bayes.evidence.flat_columns import NOT_REPORTED
-from nmda_bayes.logs import quietly
-from nmda_bayes.model import CHEAP, OFFSET, model_of
+from nmda_bayes.logs import drawing_forward
+from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 from nmda_bayes.spec.pooling_rules import CLUSTER_SD
 
@@ -59,8 +61,12 @@ def simulate(
     design = build_design(spec, evidence)
     seed = spec.sampling.seed if seed is None else seed
     model = model_of(spec, design)
-    with quietly("pymc.sampling.forward"):
+    with drawing_forward():
         drawn = pm.sample_prior_predictive(1, model=model, random_seed=seed, compile_kwargs=CHEAP)
+    for of_spec in outcomes_of(spec, design):
+        data, prior = (drawn[name].to_dataset() for name in ("prior_predictive", "prior"))
+        published = as_published(of_spec, data, prior, seed, of_arms=False)
+        drawn["prior_predictive"] = xr.DataTree(published)
     frames = []
     for outcome, part in spec.outcomes.items():
         reported = design[f"{OUTCOMES}/{outcome}"].to_dataset()
@@ -69,7 +75,7 @@ def simulate(
             flat = _flat(outcome, LIKELIHOODS[part.likelihood], form, one.to_numpy())
             if form.report == AS_ARM and LIKELIHOODS[part.likelihood].also:
                 flat = _with_sds(flat, form, drawn["prior_predictive"].to_dataset())
-            frames.append(flat.assign(**_of_studies(part, form)))
+            frames.append(flat.assign(**_of_studies(outcome, part, form)))
             if form.report == AS_RESPONDERS:
                 frames += _harder(frames[-1], form, drawn["prior_predictive"].to_dataset())
     truth = drawn["prior"].to_dataset().isel(dict.fromkeys(SAMPLE, 0), drop=True)
@@ -159,13 +165,22 @@ def _flat(outcome: str, likelihood: Likelihood, form: Form, values: Any) -> pd.D
     return pd.DataFrame(columns).assign(synthetic=1)
 
 
-def _of_studies(part: OutcomeSpec, form: Form) -> dict[str, Any]:
-    """Strata and covariates of the studies, in the order of a form's rows."""
+def _of_studies(name: str, part: OutcomeSpec, form: Form) -> dict[str, Any]:
+    """Strata, covariates and what biases go by of the studies, in the order of a form's rows."""
     at: Any = slice(None)
     if form.report == AS_CONTRAST:
         at = form.design["arm_position"].to_numpy()
     columns = [*study_columns(part), *({ERROR_CORRELATION} & set(form.design))]
-    return {column: form.design[column].to_numpy()[at] for column in columns}
+    found = {column: form.design[column].to_numpy()[at] for column in columns}
+    # Judgements and weights are an outcome's own: two outcomes may go by different words.
+    for column in sorted({JUDGEMENT, WEIGHT} & set(form.design)):
+        found[f"{name}_{column}"] = [_word(value) for value in form.design[column].to_numpy()[at]]
+    return found
+
+
+def _word(value: Any) -> str:
+    # A bare number would be read back as one, and 1 is then written 1.0.
+    return f"weight {value:g}" if isinstance(value, float) else str(value)
 
 
 def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
@@ -189,6 +204,13 @@ def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
                 regressed |= {"column": coefficient(parameter, covariate)}
                 regressed |= {"centre": regressed.get("centre", 0.0)}
                 regressed |= {"unit": regressed.get("unit", 1.0)}
+        biases = outcome["bias"]
+        if "risk_of_bias" in biases:
+            biases["risk_of_bias"] |= {"domain": "", "scope": [], "column": f"{name}_{JUDGEMENT}"}
+        if "power" in biases:
+            weights = set(biases["power"]["weights"].values())
+            biases["power"]["column"] = f"{name}_{WEIGHT}"
+            biases["power"]["weights"] = {_word(float(w)): w for w in weights}
         if outcome.get("contrasts"):
             outcome["contrasts"] |= {"measures": [name], "effects": ["unnamed"]}
     return AnalysisSpec.from_dict(content)

@@ -13,7 +13,7 @@ from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference.exact import reasons_against
-from nmda_bayes.logs import quietly
+from nmda_bayes.logs import drawing_forward
 from nmda_bayes.model import CHEAP, as_published, model_of, outcomes_of
 from tests import specs
 from tests.conftest import faults_when
@@ -147,7 +147,7 @@ def published_draws(table, outcome, *, of_arms, count=600, **more):
     spec = specs.spec(outcome, **more)
     design = build_design(spec, load_evidence(table))
     model = model_of(spec, design)
-    with quietly("pymc.sampling.forward"):
+    with drawing_forward():
         drawn = pm.sample_prior_predictive(count, model=model, random_seed=3, compile_kwargs=CHEAP)
     (one,) = outcomes_of(spec, design)
     plain, parameters = (drawn[g].to_dataset() for g in ("prior_predictive", "prior"))

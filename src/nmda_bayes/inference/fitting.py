@@ -17,7 +17,7 @@ from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.evidence import evidence_map, table
 from nmda_bayes.inference import nuts
 from nmda_bayes.inference.exact import integrate, reasons_against
-from nmda_bayes.logs import quietly
+from nmda_bayes.logs import drawing_forward
 from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
 from nmda_bayes.spec import AnalysisSpec
 
@@ -60,7 +60,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
     else:
         result = nuts.sample_posterior(model, spec, progress=progress)
     # Not frozen, a variable whose prior is data would be drawn anew, not read from the posterior.
-    with freeze_dims_and_data(model), quietly("pymc.sampling.forward"):
+    with freeze_dims_and_data(model), drawing_forward():
         _add_predictions(result, spec)
     _publish(result, spec, design)
     for name, group in design.children.items():

@@ -115,13 +115,15 @@ def _judged(outcome: Outcome, judgements: list[str]) -> np.ndarray:
     return active * np.isin(outcome.reported[JUDGEMENT].to_numpy().astype(str), judgements)
 
 
-def arm_shift(outcome: Outcome, built: Mapping[str, Arms]) -> Any:
+def arm_shift(outcome: Outcome, exposure: Any, built: Mapping[str, Arms]) -> Any:
     """Make what biases add to the linear predictor of each arm.
 
     Parameters
     ----------
     outcome
         The outcome.
+    exposure
+        What its arms were exposed to, dim arm.
     built
         The outcomes that are in the graph already, by name: what betrays an agent is one of them.
 
@@ -138,7 +140,7 @@ def arm_shift(outcome: Outcome, built: Mapping[str, Arms]) -> Any:
     shift = shift + _own_biases(outcome)
     part = outcome.spec.bias.unblinding
     if part is not None:
-        shift = shift + toward(outcome) * unblinding_shift(outcome, built[part.harm])
+        shift = shift + toward(outcome) * unblinding_shift(outcome, exposure, built[part.harm])
     if not hasattr(shift, "type"):
         return 0.0
     # Kept of the arms that may be shifted: at dose 0 it is 0 in every draw, which is no estimate.

@@ -23,7 +23,6 @@ from nmda_bayes.design import WHOLE_ARM, of_agents
 from nmda_bayes.dims import AGENT, ARM, CONDITION, STUDY
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, Sites
-from nmda_bayes.named_data import named_data
 from nmda_bayes.priors import random_variable
 from nmda_bayes.spec.bias import PREFIX, UNBLINDING
 from nmda_bayes.spec.rules import BASELINE
@@ -56,13 +55,15 @@ class Arms:
     offset: Any
 
 
-def unblinding_shift(mine: Outcome, harm: Arms) -> Any:
+def unblinding_shift(mine: Outcome, exposure: Any, harm: Arms) -> Any:
     """Make what the harm of each arm adds to its benefit, before its direction.
 
     Parameters
     ----------
     mine
         The outcome whose benefit is inflated.
+    exposure
+        What its arms were exposed to.
     harm
         The outcome that betrays what was given.
 
@@ -74,7 +75,7 @@ def unblinding_shift(mine: Outcome, harm: Arms) -> Any:
     """
     prior = mine.spec.bias.priors[UNBLINDING]
     slope = random_variable(mine.name(UNBLINDING), prior.dist, prior.kwargs)
-    told = 1.0 / (1.0 + xp.exp(-_harm_predictor(mine, harm)))
+    told = 1.0 / (1.0 + xp.exp(-_harm_predictor(mine, exposure, harm)))
     control = mine.over_arms(lowest_arms(mine))
     return BIASES["unblinding"].formula(told, told.isel({mine.arm: control}), slope=slope)
 
@@ -97,7 +98,7 @@ def lowest_arms(mine: Outcome) -> np.ndarray:
     return np.array([lowest[s] for s in study], dtype=int)
 
 
-def _harm_predictor(mine: Outcome, harm: Arms) -> Any:
+def _harm_predictor(mine: Outcome, exposure: Any, harm: Arms) -> Any:
     """The linear predictor of the harm in the arms of another outcome, counted there or not."""
     labels = mine.reported[WHOLE_ARM if WHOLE_ARM in mine.reported else ARM].to_numpy()
     counted = list(harm.outcome.reported[ARM].to_numpy())
@@ -107,7 +108,8 @@ def _harm_predictor(mine: Outcome, harm: Arms) -> Any:
         dim, every = mine.name(UNCOUNTED_ARM), "every_arm"
         own = list(mine.reported[ARM].to_numpy()[without])
         pm.modelcontext(None).add_coords({dim: own})
-        more = _uncounted(mine, harm, np.array(without), dim)
+        rows = pmd.as_xtensor(np.array(without), dims=(dim,))
+        more = _uncounted(mine, harm, exposure.isel({mine.arm: rows}), np.array(without))
         parts = [eta.rename({harm.outcome.arm: every}), more.rename({dim: every})]
         eta = pmd.concat(parts, dim=every).rename({every: harm.outcome.arm})
     after = {k: len(counted) + i for i, k in enumerate(without)}
@@ -115,9 +117,9 @@ def _harm_predictor(mine: Outcome, harm: Arms) -> Any:
     return eta.isel({harm.outcome.arm: mine.over_arms(np.array(at, dtype=int))})
 
 
-def _uncounted(mine: Outcome, harm: Arms, where: np.ndarray, dim: str) -> Any:
+def _uncounted(mine: Outcome, harm: Arms, exposure: Any, where: np.ndarray) -> Any:
     """The linear predictor of the harm in arms that do not count it."""
-    reported = mine.reported.isel({ARM: where})
+    reported, (dim,) = mine.reported.isel({ARM: where}), exposure.type.dims
     at = {}
     for name in (AGENT, CONDITION):
         known = list(mine.labels[name].to_numpy())
@@ -129,7 +131,6 @@ def _uncounted(mine: Outcome, harm: Arms, where: np.ndarray, dim: str) -> Any:
         for name, value in harm.theta.items()
         if name != BASELINE
     }
-    exposure = named_data(f"{dim}.exposure", reported["exposure"].to_numpy(), (dim,))
     response = harm.outcome.spec.shape.response(
         exposure,
         theta,

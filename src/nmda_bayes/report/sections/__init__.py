@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nmda_bayes.report.blocks import Section
 from nmda_bayes.report.pictures import Gallery
+from nmda_bayes.report.sections.bias import bias
 from nmda_bayes.report.sections.certainty import certainty
 from nmda_bayes.report.sections.evidence import evidence
 from nmda_bayes.report.sections.model import model
@@ -31,6 +32,7 @@ SECTIONS: tuple[Callable[[View, Gallery], Section | None], ...] = (
     results,
     networks,
     over_time,
+    bias,
     window,
     sensitivity,
     predictive,

@@ -87,6 +87,11 @@ def prior_frame(view: View) -> pd.DataFrame:
         for parameter, spec in part.parameters.items()
         for slot, prior in _slots(spec)
     ]
+    rows += [
+        (view.label(outcome), name, "", "bias", prior_text(prior.dist, prior.kwargs), prior.why)
+        for outcome, part in view.outcomes.items()
+        for name, prior in part.bias.priors.items()
+    ]
     correlations = view.spec.correlations
     for between, name, shared in (
         ("between outcomes", "heterogeneity_correlation", correlations.heterogeneity),
