@@ -1,6 +1,7 @@
 """Figures: labelled arrays in, a matplotlib figure out, with its alternative text as its label."""
 
 from nmda_bayes.figures.benefit_risk import plot_benefit_risk
+from nmda_bayes.figures.bias import plot_bias
 from nmda_bayes.figures.concentration import plot_concentration
 from nmda_bayes.figures.curve import plot_curve, plot_curves
 from nmda_bayes.figures.dose_coverage import plot_dose_coverage
@@ -27,6 +28,7 @@ __all__ = [
     "as_png",
     "as_svg",
     "plot_benefit_risk",
+    "plot_bias",
     "plot_concentration",
     "plot_curve",
     "plot_curves",

@@ -36,6 +36,7 @@ from nmda_bayes.estimands import design_of, spec_of
 from nmda_bayes.estimands.reading import variable
 from nmda_bayes.model import OFFSET
 from nmda_bayes.priors import prior_text
+from nmda_bayes.report.bias_lines import bias_lines, shifts
 from nmda_bayes.report.parameter_lines import covariate_lines, parameter_lines, tail_lines
 from nmda_bayes.report.typeset import Line, set_line
 from nmda_bayes.report.words import count, opened
@@ -143,6 +144,8 @@ def _tied_error_lines(errors: ErrorCorrelation) -> Iterator[Line]:
     terms.append(f"{effect} · g(hour)" if course.clocks else effect)
     if heterogeneity.formula is not None:
         terms.append("delta[arm]")
+    if shifts(part):
+        terms.append("bias[arm]")
     yield set_line(f"eta[arm] = {' + '.join(terms)}", note=_baseline_note(likelihood))
     for text, symbols, whose in curve.lines():
         said = ("for x > 0; f(0) = 0", whose and f"of {whose}", symbols)
@@ -151,6 +154,8 @@ def _tied_error_lines(errors: ErrorCorrelation) -> Iterator[Line]:
         yield set_line(f"g(hour) = {course.text}", note=CLOCKS)
     if heterogeneity.formula is not None:
         yield set_line(f"delta ~ {heterogeneity.text}")
+    for statement, remark in bias_lines(part):
+        yield set_line(statement, note="" if " ~ " in statement else remark)
     z_used = False
     responders = any(form.report == AS_RESPONDERS for form in forms)
     for needed in needed_parameters(part.model_dump()) or ():

@@ -85,7 +85,8 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
     if outcome.responders is not None:
         yield f"  {RESPONDERS}   where a trial counts responders alone"
     fading = " · g(hour)" if course.clocks else ""
-    yield f"  eta[arm] = {baseline}f(x[arm]){fading} + delta[arm]"
+    shifted = " + bias[arm]" if shifts(outcome) else ""
+    yield f"  eta[arm] = {baseline}f(x[arm]){fading} + delta[arm]{shifted}"
     for text, symbols, whose in outcome.shape.lines():
         yield f"  f(x) = {text} for x > 0, else 0{whose and f'   of {whose}'}"
         if symbols:
@@ -97,6 +98,8 @@ def _model_lines(name: str, outcome: OutcomeSpec) -> Iterator[str]:
         yield f"  g(hour) = {course.text}"
         yield f"    {CLOCKS}"
     yield f"  delta = {HETEROGENEITIES[outcome.heterogeneity].text}"
+    for text, note in bias_lines(outcome):
+        yield f"  {text}   # {note or NO_REASON}"
     yield f"  x = {EXPOSURES[outcome.exposure].axis}"
     for parameter, part in outcome.parameters.items():
         by = f", strata: {part.by}" if part.by else ""
