@@ -47,7 +47,7 @@ def spec_of(exposure: str, **kinetics: Any) -> AnalysisSpec:
         harm,
         pharmacokinetics={**KINETICS, **kinetics},
         select={"study": ["Motov2017", "Clattenburg2018", "Sigtermans2009", "Fedgchin2019",
-                          "Siddiqui2015", "Morrison2018"]},
+                          "Siddiqui2015"]},
         disconnected="allow",
     )  # fmt: skip
 

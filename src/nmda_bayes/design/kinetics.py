@@ -123,12 +123,12 @@ class Kinetics:
         if not self.model(agent, self.reference(agent)[0]):
             return math.nan
         if (agent, kind) not in self._reference_values:
-            found = float(self.reference_reading(agent, kind).value(kind)[0])
+            found = float(self._readings(self.reference_read(agent, kind)).value(kind)[0])
             self._reference_values[agent, kind] = found
         return self._reference_values[agent, kind]
 
-    def reference_reading(self, agent: str, kind: str) -> Readings:
-        """Lay out an agent's reference regimen for the formulas.
+    def reference_read(self, agent: str, kind: str) -> Read:
+        """Say what an agent's reference regimen gives, and when it is read.
 
         Parameters
         ----------
@@ -139,23 +139,24 @@ class Kinetics:
 
         Returns
         -------
-        Readings
-            Of one arm.
+        Read
+            For the formulas.
 
         Raises
         ------
         InputError
-            As `Readings.of`.
+            If its schedule says too little, or its model has no parameters for the route.
         """
-        route, schedule = self.reference(agent)
-        model = self.published[self.spec.model_name(agent, route)]
-        whole = Readings.of(
-            [Read(agent, schedule, math.nan)], model, route=route, weight=self.weight
-        )
+        _, schedule = self.reference(agent)
+        whole = Read(agent, schedule, math.nan)
         if kind != "concentration_at_outcome":
             return whole
-        at_end = Read(agent, schedule, float(whole.ends[0, 0]))
-        return Readings.of([at_end], model, route=route, weight=self.weight)
+        return Read(agent, schedule, float(self._readings(whole).ends[0, 0]))
+
+    def _readings(self, read: Read) -> Readings:
+        route, _ = self.reference(read.agent)
+        model = self.published[self.spec.model_name(read.agent, route)]
+        return Readings.of([read], model, route=route, weight=self.weight)
 
     def faults(self, spec: AnalysisSpec, rows: pd.DataFrame) -> Iterator[Fault]:
         """Find what the spec has to say of the models and does not, or says wrong.
@@ -250,7 +251,7 @@ class Kinetics:
                 yield Fault(f"the reference regimen of '{agent}' has no model", mend, column=column)
             return
         try:
-            self.reference_reading(agent, "area")
+            self._readings(self.reference_read(agent, "area"))
         except InputError as wrong:
             yield from (Fault(f.message, f.mend, column=column) for f in wrong.faults)
 
@@ -293,7 +294,7 @@ def kinetics_of(
     return Kinetics(spec.pharmacokinetics, models(rows), rows)
 
 
-def kinetics_of_design(spec: AnalysisSpec, design: xr.DataTree) -> Kinetics | None:
+def kinetics_of_design(spec: AnalysisSpec, design: xr.DataTree | xr.DataArray) -> Kinetics | None:
     """Read the models that an analysis named, out of its design.
 
     Parameters
@@ -308,7 +309,7 @@ def kinetics_of_design(spec: AnalysisSpec, design: xr.DataTree) -> Kinetics | No
     Kinetics or None
         None where the spec names none.
     """
-    if spec.pharmacokinetics is None:
+    if spec.pharmacokinetics is None or not isinstance(design, xr.DataTree):
         return None
     return kinetics_of(spec, {KINETICS: table(design, KINETICS)})
 

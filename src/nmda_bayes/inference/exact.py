@@ -23,6 +23,7 @@ import pymc as pm
 import xarray as xr
 
 from nmda_bayes.components.curves import Curve
+from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.pooling import POOLINGS, SPREADS
 from nmda_bayes.design import AS_RESPONDERS, WHOLE_ARM, covariates_of
@@ -77,6 +78,8 @@ def _reasons(outcome: Outcome, spec: AnalysisSpec) -> Iterator[str]:
     forms = set(outcome.reported["report"].to_numpy())
     if AS_RESPONDERS in forms:
         yield "responders are counted"
+    if outcome.kinetics is not None and EXPOSURES[part.exposure].of:
+        yield "kinetic parameters have priors"
     if len(forms) > 1:
         yield "trials report in several forms"
     crossover = spec.designs.crossover

@@ -34,6 +34,8 @@ from nmda_bayes.design import (
 from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM, STUDY
 from nmda_bayes.model.correlated import correlated_agents, correlated_arms
 from nmda_bayes.model.error_ties import error_ties
+from nmda_bayes.model.exposure import graph_exposure
+from nmda_bayes.model.kinetic_parameters import kinetic_parameters
 from nmda_bayes.model.observed import observe
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, covariate_shift, parameter, study_tails
@@ -108,9 +110,10 @@ def outcomes_of(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[Outcome]:
         In the spec's order.
     """
     labels, ties = design[LABELS].to_dataset(), error_ties(spec, design)
+    kinetics = kinetic_parameters(spec, design)
     for name, part in spec.outcomes.items():
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
-        yield Outcome(name, part, spec.alone, labels, reported, ties.get(name))
+        yield Outcome(name, part, spec.alone, labels, reported, ties.get(name), kinetics)
 
 
 def _add_outcome(
@@ -141,7 +144,7 @@ def _add_outcome(
         name: _at(value, at_arms) + covariate_shift(outcome, name) for name, value in theta.items()
     }
 
-    exposure = outcome.over_arms(reported["exposure"].to_numpy(), "exposure")
+    exposure = graph_exposure(outcome)
     response = part.shape.response(exposure, of_arm, xp, outcome.members)
     eta = _baseline(outcome, of_arm) + response + _delta(outcome, of_arm, at_arms, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))

@@ -18,6 +18,7 @@ from nmda_bayes.spec import CovariateSpec, OutcomeSpec
 
 if TYPE_CHECKING:
     from nmda_bayes.model.error_ties import ErrorTie
+    from nmda_bayes.model.kinetic_parameters import KineticParameters
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Outcome:
         Its design: dim arm, and dim contrast where there are contrasts.
     tie
         What ties its errors to those of other outcomes, where the spec says so.
+    kinetics
+        The parameters of pharmacokinetic models, where they have priors.
     """
 
     label: str
@@ -46,6 +49,7 @@ class Outcome:
     labels: xr.Dataset
     reported: xr.Dataset
     tie: ErrorTie | None = None
+    kinetics: KineticParameters | None = None
 
     def name(self, name: str) -> str:
         """Name a variable or dim of this outcome.

@@ -159,7 +159,7 @@ class Readings:
             return xp.sum(xp.sum(parts, axis=-1), axis=-1)
 
         if kind == "peak_concentration":
-            found = xp.max(over(superposed, self.peaks), axis=-1)
+            found = _highest(over(superposed, self.peaks), xp)
         elif kind == "concentration_at_outcome":
             found = over(superposed, self.until)[..., 0]
         elif kind == "area":
@@ -189,6 +189,15 @@ class _Watched(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def _highest(values: Any, xp: Any) -> Any:
+    """Give the highest along the last axis; where several are, the slope is that of one.
+
+    `max` hands its slope to each of those that tie, as two doses of a train at a steady state do.
+    """
+    is_highest = xp.where(values < xp.max(values, axis=-1, keepdims=True), 0.0, 1.0)
+    return xp.sum(values * is_highest, axis=-1) / xp.sum(is_highest, axis=-1)
 
 
 def _asked(arm: Read, model: PharmacokineticModel, route: str, weight: float) -> Asked:

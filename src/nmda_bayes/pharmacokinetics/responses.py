@@ -212,11 +212,21 @@ def side_by_side_terms(ways: Sequence[Passage], xp: Any = np) -> tuple[Passage, 
     return tuple(
         Passage(
             way.path,
-            (tuple(xp.stack(part) for part in zip(*way.terms, strict=True)),),
+            (
+                (
+                    _row([weight for weight, _ in way.terms], xp),
+                    _row([rate for _, rate in way.terms], xp),
+                ),
+            ),
             way.symbols,
         )
         for way in ways
     )
+
+
+def _row(parts: Sequence[Any], xp: Any) -> Any:
+    """Put numbers along a last axis; arrays of draws are brought to one shape first."""
+    return xp.stack(np.broadcast_arrays(*parts) if xp is np else parts, axis=-1)
 
 
 def superposed(ways: Sequence[Passage], given: Sequence[Train], times: Any, xp: Any = np) -> Any:
