@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         dose_response,
         effect_over_time,
         effective_dose,
+        effects_with_bias,
         hours_of_relief,
         inconsistency,
         league_frame,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     )
     from nmda_bayes.figures import (
         plot_benefit_risk,
+        plot_bias,
         plot_concentration,
         plot_curve,
         plot_curves,
@@ -123,6 +125,7 @@ _HOMES = {
         "dose_response",
         "effect_over_time",
         "effective_dose",
+        "effects_with_bias",
         "hours_of_relief",
         "inconsistency",
         "league_frame",
@@ -154,6 +157,7 @@ _HOMES = {
     ),
     "figures": (
         "plot_benefit_risk",
+        "plot_bias",
         "plot_concentration",
         "plot_curve",
         "plot_curves",
@@ -218,6 +222,7 @@ __all__ = [
     "draw_parameters",
     "effect_over_time",
     "effective_dose",
+    "effects_with_bias",
     "evidence_cells",
     "evidence_map",
     "exposures",
@@ -238,6 +243,7 @@ __all__ = [
     "one_cell",
     "parse_regimen",
     "plot_benefit_risk",
+    "plot_bias",
     "plot_concentration",
     "plot_curve",
     "plot_curves",

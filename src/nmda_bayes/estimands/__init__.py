@@ -1,6 +1,7 @@
 """Answers: functions from a fit to labelled draws."""
 
 from nmda_bayes.estimands.beside import beside_published
+from nmda_bayes.estimands.biases import effects_with_bias
 from nmda_bayes.estimands.borrowing import pooling_report, pooling_words
 from nmda_bayes.estimands.deviance import deviance_table, residual_deviance
 from nmda_bayes.estimands.effects import study_effects
@@ -29,6 +30,7 @@ __all__ = [
     "dose_response",
     "effect_over_time",
     "effective_dose",
+    "effects_with_bias",
     "hours_of_relief",
     "inconsistency",
     "league_frame",
