@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pymc as pm
 import xarray as xr
+from pymc.model.transform.optimization import freeze_dims_and_data
+from pytensor.graph.rewriting.utils import rewrite_graph
 
 from nmda_bayes.spec import AnalysisSpec, SamplingSpec
 
@@ -39,11 +42,37 @@ def sample_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> 
     xr.DataTree
         Groups posterior and sample_stats.
     """
-    import nutpie
-
     # One fit wants its data as constants: what they alone determine, such as the binomial
     # coefficients, is then worked out once and not at every gradient.
-    return draw(nutpie.compile_pymc_model(model, freeze_model=True), spec.sampling, progress)
+    return draw(compiled(freeze_dims_and_data(model)), spec.sampling, progress)
+
+
+def compiled(model: pm.Model) -> Any:
+    """Compile the density of a model and its gradient.
+
+    Parameters
+    ----------
+    model
+        The graph. Its data are inputs of what is compiled.
+
+    Returns
+    -------
+    Any
+        As nutpie compiles it.
+    """
+    import nutpie
+
+    if model.potentials:
+        model.logp = partial(_log_density, model)
+    return nutpie.compile_pymc_model(model)
+
+
+def _log_density(model: pm.Model) -> Any:
+    """Write the log density without dims: operations on dims have no gradient.
+
+    PyMC 6.3 does so for the densities of variables, and forgets potentials.
+    """
+    return rewrite_graph(pm.Model.logp(model), include=("lower_xtensor",))
 
 
 def draw(compiled: Any, settings: SamplingSpec, progress: bool) -> xr.DataTree:

@@ -39,6 +39,7 @@ from nmda_bayes.model.kinetic_parameters import kinetic_parameters
 from nmda_bayes.model.observed import observe
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, covariate_shift, parameter, study_tails
+from nmda_bayes.model.weighing import weigh
 from nmda_bayes.spec import AnalysisSpec, CrossoverSpec, needed_parameters
 from nmda_bayes.spec.rules import BASELINE
 
@@ -149,7 +150,9 @@ def _add_outcome(
     eta = _baseline(outcome, of_arm) + response + _delta(outcome, of_arm, at_arms, correlated)
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
 
+    before = len(model.observed_RVs)
     observe(outcome, eta, of_arm, crossover)
+    weigh(outcome, model.observed_RVs[before:])
 
 
 def parameters_of(outcome: Outcome) -> list[str]:

@@ -1,0 +1,66 @@
+"""Where chains start when a fit near by is known: at draws of its posterior.
+
+nutpie takes no mass matrix and no step size; it finds them from gradients within some dozens of
+steps. What a warm start saves is the way from the centre of the prior to the posterior.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pymc as pm
+import pytensor
+import xarray as xr
+
+from nmda_bayes.dims import SAMPLE
+from nmda_bayes.model import CHEAP
+
+#: Steps of tuning that chains need which start in the posterior of a fit near by.
+WARM_TUNE: Final = 300
+
+
+def starting_points(model: pm.Model, draws: xr.Dataset) -> Callable[[Any], np.ndarray]:
+    """Start chains at draws of a posterior.
+
+    Parameters
+    ----------
+    model
+        The graph to be sampled.
+    draws
+        Its free variables, dims chain and draw.
+
+    Returns
+    -------
+    Callable
+        From a chain's seed to a point of the real line, the free variables one after the other.
+    """
+    free = model.free_RVs
+    stacked = draws[[rv.name for rv in free]].stack(point=SAMPLE)
+    unbounded, lock = _unbounded(model), threading.Lock()
+
+    def first(seed: Any) -> np.ndarray:
+        at = int(np.random.default_rng(seed).integers(stacked.sizes["point"]))
+        one = stacked.isel(point=at)
+        dims = model.named_vars_to_dims
+        values = [one[rv.name].transpose(*(dims[rv.name] or ())).to_numpy() for rv in free]
+        with lock:  # chains start at once, and a compiled function has one set of inputs
+            found = unbounded(*values)
+        return np.concatenate([np.ravel(value) for value in found]).astype(float)
+
+    return first
+
+
+def _unbounded(model: pm.Model) -> Callable[..., list[np.ndarray]]:
+    """Compile what takes free variables to the real line, as the sampler sees them."""
+    inputs = [rv.type(name=f"{rv.name}_at") for rv in model.free_RVs]
+    outputs = []
+    for rv, at in zip(model.free_RVs, inputs, strict=True):
+        transform = model.rvs_to_transforms[rv]
+        outputs.append(at if transform is None else transform.forward(at, *rv.owner.inputs))
+    compiled: Callable[..., list[np.ndarray]] = pytensor.function(
+        inputs, outputs, **CHEAP, on_unused_input="ignore"
+    )
+    return compiled
