@@ -242,6 +242,53 @@ def run(
 
 
 @_verb
+def sensitivity(
+    spec: Annotated[
+        str, typer.Argument(help="A sensitivity analysis (TOML), or the name of a shipped one.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="A folder for the results; run again, it goes on.")
+    ],
+    evidence: Evidence = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of this machine; this one alone if left out.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler's address, tcp://host:port, instead.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A variant's name; * stands for anything.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and count the variants, and stop.")
+    ] = False,
+) -> int:
+    """Run variants of an analysis: other priors, trials, curves, choices; one table, one page.
+
+    nmda-bayes sensitivity sensitivity --out what_if --workers 2
+
+    nmda-bayes sensitivity my.toml --out what_if --only sceptical_prior --only 'without *'
+    """
+    from nmda_bayes.evidence.shipped import shipped_folder
+    from nmda_bayes.sensitivity.plan import base_of, read_plan
+
+    models = shipped_folder("models")
+    shipped = models / f"{Path(spec).name.removesuffix('.toml')}.toml"
+    path = shipped if not Path(spec).exists() and shipped.exists() else Path(spec)
+    read, loaded = spec_and_evidence(str(base_of(path, models)), evidence)
+    plan = read_plan(path, loaded, read)
+    plan = plan.only(tuple(only)) if only else plan
+    from nmda_bayes.report.variants_folder import fill_folder, said_before
+
+    typer.echo(said_before(plan, loaded, out, workers), err=not dry_run)
+    if dry_run:
+        return DONE
+    found, believed = fill_folder(plan, loaded, out, workers=workers, scheduler=scheduler)
+    typer.echo(f"report: {found}")
+    return DONE if believed else REFUSED
+
+
+@_verb
 def simulate(
     spec: Spec,
     out: Out,

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from nmda_bayes.errors import Fault, InputError
+from nmda_bayes.report.blocks import Section
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.sections import SECTIONS
 from nmda_bayes.report.view import View
@@ -36,14 +37,8 @@ def render(fit: xr.DataTree) -> str:
     view = View(fit)
     gallery = Gallery(watermark="SYNTHETIC" if view.synthetic else "")
     made = (section(view, gallery) for section in SECTIONS)
-    template, style = _parts()
-    return template.render(
-        title=view.spec.title,
-        sections=[section for section in made if section is not None],
-        style=style,
-        generator=Markup(GENERATOR),
-        passed=view.checks.passed,
-    )
+    told = [section for section in made if section is not None]
+    return as_page(view.spec.title, told, passed=view.checks.passed)
 
 
 def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
@@ -67,11 +62,73 @@ def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
         If the path is a folder, its folder does not exist, or it holds a file that is not a report
         of this package: then nothing is written.
     """
+    target = free_for_a_page(path)
+    return write_page(target, render(fit))
+
+
+def free_for_a_page(path: str | os.PathLike[str]) -> Path:
+    """Ask that a page may be written somewhere, before the work that it takes.
+
+    Parameters
+    ----------
+    path
+        The HTML file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If nothing may be written there.
+    """
     target = Path(path)
     fault = _fault_of(target)
     if fault is not None:
         raise InputError([fault])
-    text = render(fit)
+    return target
+
+
+def as_page(title: str, sections: list[Section], *, passed: bool) -> str:
+    """Write sections as a page.
+
+    Parameters
+    ----------
+    title
+        Its title.
+    sections
+        What stands in it.
+    passed
+        False where the first page must say that the diagnostics refused something.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    template, style = _parts()
+    return template.render(
+        title=title, sections=sections, style=style, generator=Markup(GENERATOR), passed=passed
+    )
+
+
+def write_page(target: Path, text: str) -> Path:
+    """Write a page beside its place, and then rename it: a reader never sees half of it.
+
+    Parameters
+    ----------
+    target
+        The HTML file.
+    text
+        The page.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")

@@ -150,6 +150,7 @@ def seen(design: xr.DataTree) -> xr.DataTree:
         rows = node.to_dataset()
         if WEIGHT in rows:
             kept = rows.isel({ARM: np.flatnonzero(rows[WEIGHT].to_numpy())})
+            kept = kept.drop_vars(WEIGHT) if bool((kept[WEIGHT] == 1).all()) else kept
             found[f"{OUTCOMES}/{name}"] = xr.DataTree(kept)
     return found
 

@@ -87,7 +87,7 @@ def sweep(
             found.answered[job.name] = stored
             _tell(progress, job.name, found, len(jobs))
     tell = _teller(progress, found, len(jobs))
-    before = len(found.answered)
+    before, deadly = len(found.answered), 0
     while left:
         suspects = _round(left, store, executors(), work, found, tell)
         for job in suspects:
@@ -96,8 +96,9 @@ def sweep(
                 message = f"the worker died twice while it worked on '{job.name}'"
                 mend = "Run it alone with --only, and watch the memory."
                 found.failed[job.name] = Fault(message, mend, column=job.name)
+                deadly += 1
                 tell(job.name)
-        if len(found.answered) == before and len(found.failed) >= NONE_LIVES:
+        if len(found.answered) == before and deadly >= NONE_LIVES:
             mend = 'In a script of your own, start under if __name__ == "__main__":.'
             raise InputError([Fault("every worker dies as it starts", mend)])
         left = [j for j in left if j.name not in found.answered and j.name not in found.failed]

@@ -1,0 +1,118 @@
+"""What a sensitivity analysis will take: counted, and timed by what was timed before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.sensitivity.plan import Plan
+from nmda_bayes.sensitivity.run import structure_of
+from nmda_bayes.sensitivity.store import Store
+
+#: Seconds on two cores, of the shipped primary analysis: to compile a graph, and to draw from it.
+COMPILING: Final = 25.0
+DRAWING: Final = 12.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A count and a time.
+
+    Attributes
+    ----------
+    variants
+        With the base.
+    impossible
+        Of these, how many cannot be fitted.
+    finished
+        Of these, how many are stored already.
+    graphs
+        Models to compile for the rest.
+    seconds
+        What the rest will take.
+    measured
+        True where the seconds rest on this folder's own finished fits.
+    """
+
+    variants: int
+    impossible: int
+    finished: int
+    graphs: int
+    seconds: float
+    measured: bool
+
+    @property
+    def text(self) -> str:
+        """The estimate in words."""
+        left = self.variants - self.impossible - self.finished
+        parts = [f"{self.variants} variants with the base"]
+        if self.impossible:
+            parts.append(f"{self.impossible} of them cannot be fitted")
+        if self.finished:
+            parts.append(f"{self.finished} are finished")
+        parts.append(f"{left} to fit, {self.graphs} models to compile")
+        basis = "as this folder's own took" if self.measured else "as the primary analysis took"
+        time = f"about {duration(self.seconds)}, {basis}" if left else "nothing is left to do"
+        return f"{'; '.join(parts)}; {time}."
+
+
+def estimate(plan: Plan, jobs: Mapping[str, Job], store: Store | None, workers: int) -> Estimate:
+    """Count and time a plan.
+
+    Parameters
+    ----------
+    plan
+        What was asked.
+    jobs
+        Its jobs.
+    store
+        What is finished; None where nothing is.
+    workers
+        Processes at work at once.
+
+    Returns
+    -------
+    Estimate
+        Before anything runs.
+    """
+    held = store.held(job.key for job in jobs.values()) if store is not None else set()
+    left = [job for job in jobs.values() if job.key not in held]
+    graphs = len({structure_of(job) for job in left})
+    own = _own_seconds(store, held)
+    # Each worker compiles for itself what several of them work on.
+    compiled = min(graphs * workers, len(left)) if own is None else 0
+    seconds = compiled * COMPILING + len(left) * (DRAWING if own is None else own)
+    return Estimate(
+        variants=len(plan.variants),
+        impossible=sum(bool(one.impossible) for one in plan.variants.values()),
+        finished=len(held),
+        graphs=graphs,
+        seconds=seconds / max(1, workers),
+        measured=own is not None,
+    )
+
+
+def _own_seconds(store: Store | None, held: set[str]) -> float | None:
+    answers = [store.read(key) for key in sorted(held)[:50]] if store is not None else []
+    known: Sequence[float] = [float(a.attrs.get("seconds", 0)) for a in answers if a is not None]
+    return sum(known) / len(known) if known else None
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time as a person would.
+
+    Parameters
+    ----------
+    seconds
+        Its length.
+
+    Returns
+    -------
+    str
+        ``40 s``, ``12 min``, ``3.5 h``.
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
