@@ -34,6 +34,32 @@ PRINTED = MEANS.assign(
 ).drop(columns=["sd"])
 
 
+#: Six persons of two arms, made for these tests.
+VALUES = pd.DataFrame(
+    {
+        "study": "A",
+        "person": list("123456"),
+        "agent": ["placebo"] * 3 + ["x"] * 3,
+        "value": ["50", "61.5", "40", "31", "42", "20.5"],
+    }
+)
+EVENTS = VALUES.drop(columns="value").assign(event=["0", "1", "0", "1", "1", "0"])
+
+
+def of_values(people: pd.DataFrame) -> pd.DataFrame:
+    """What values of persons say of their arms, as a flat table."""
+    each = people.assign(value=people["value"].astype(float)).groupby(["study", "agent"])["value"]
+    arms = each.agg(["mean", "std", "size"]).rename(columns={"std": "sd", "size": "n"})
+    return arms.reset_index().map(lambda x: x if isinstance(x, str) else repr(x))
+
+
+def of_events(people: pd.DataFrame) -> pd.DataFrame:
+    """What events of persons say of their arms, as a flat table."""
+    each = people.assign(event=people["event"].astype(int)).groupby(["study", "agent"])["event"]
+    arms = each.agg(["sum", "size"]).rename(columns={"sum": "events", "size": "n"})
+    return arms.reset_index().astype(str)
+
+
 def two_armed(frame: pd.DataFrame) -> pd.DataFrame:
     """The trials of a table with two arms, one of them placebo."""
     arms = frame.groupby("study")["agent"]
@@ -218,6 +244,8 @@ LAYOUTS: dict[str, tuple[Callable[[], pd.DataFrame], Callable[[], pd.DataFrame]]
         ),
         lambda: BCG,
     ),
+    "persons/values": (lambda: VALUES, lambda: of_values(VALUES)),
+    "persons/events": (lambda: EVENTS, lambda: of_events(EVENTS)),
     "revman/data_rows": (lambda: data_rows(TRIPTANS), lambda: of_revman(TRIPTANS)),
     "revman/export": (
         lambda: revman_export(TRIPTANS, "DIC"),

@@ -18,7 +18,8 @@ def frame(columns: str) -> pd.DataFrame:
 
 def test_the_conventions():
     assert conventions() == [
-        "flat", "escalc", "gemtc", "mbnmadose", "mbnmatime", "multinma", "netmeta", "revman",
+        "flat", "escalc", "gemtc", "mbnmadose", "mbnmatime", "multinma", "netmeta", "persons",
+        "revman",
     ]  # fmt: skip
 
 

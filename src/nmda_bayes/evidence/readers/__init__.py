@@ -10,6 +10,7 @@ from nmda_bayes.evidence.readers import gemtc as gemtc
 from nmda_bayes.evidence.readers import mbnmadose as mbnmadose
 from nmda_bayes.evidence.readers import multinma as multinma
 from nmda_bayes.evidence.readers import netmeta as netmeta
+from nmda_bayes.evidence.readers import persons as persons
 from nmda_bayes.evidence.readers import revman as revman
 from nmda_bayes.evidence.readers.catalogue import READERS, Reader, conventions, reader
 from nmda_bayes.evidence.readers.own import load_own

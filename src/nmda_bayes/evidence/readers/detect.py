@@ -12,6 +12,8 @@ from nmda_bayes.evidence.reading import LINE, Sheet
 
 #: Share of its needed columns that a layout must find for a table to be taken for a broken one.
 LIKELY = 0.6
+#: The column without which no table is one of persons.
+PERSONS = "person"
 
 
 def choose_reader(sheet: Sheet, format: str | None) -> Reader | None:
@@ -38,6 +40,9 @@ def choose_reader(sheet: Sheet, format: str | None) -> Reader | None:
     columns = [str(column) for column in sheet.cells if column != LINE]
     if format is not None:
         return _named(sheet, columns, format)
+    people = [r for r in READERS.values() if PERSONS in r.needed and not r.missing(columns)]
+    if len(people) == 1:
+        return people[0]  # first: beside persons there may be all the columns of arms
     if _is_flat(columns):
         return None
     fits = [reader for reader in READERS.values() if not reader.missing(columns)]
