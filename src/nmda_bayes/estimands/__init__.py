@@ -5,12 +5,14 @@ from nmda_bayes.estimands.biases import effects_with_bias
 from nmda_bayes.estimands.borrowing import pooling_report, pooling_words
 from nmda_bayes.estimands.deviance import deviance_table, residual_deviance
 from nmda_bayes.estimands.effects import study_effects
+from nmda_bayes.estimands.infusions import regimen_window
 from nmda_bayes.estimands.league import league_frame, league_table
 from nmda_bayes.estimands.network_evidence import network_parts
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
 from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
+from nmda_bayes.estimands.regimens import regimen_response, regimen_table, regimen_words
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
 from nmda_bayes.estimands.splits import (
     inconsistency,
@@ -43,6 +45,10 @@ __all__ = [
     "pooling_report",
     "pooling_words",
     "ranks",
+    "regimen_response",
+    "regimen_table",
+    "regimen_window",
+    "regimen_words",
     "residual_deviance",
     "share_left",
     "spec_of",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.estimands.reading import design_of, exposure_axis, spec_of, tested, variable
@@ -14,7 +15,6 @@ from nmda_bayes.estimands.response import linear_response
 
 #: A number on the exposure axis for all agents, or each agent's own.
 NamedDose = float | Mapping[str, float] | None
-RELATIVE = "dose_relative_to_reference"
 EVERY_CONDITION = "all conditions alike"
 OWN_DOSE = "each agent at its own dose"
 
@@ -146,7 +146,7 @@ def _doses(fit: xr.DataTree, outcome: str, dose: NamedDose) -> tuple[dict[str, f
         some = [a for a in agents if a in dose] if isinstance(dose, Mapping) else agents
         return dict.fromkeys(some, 1.0), "at any dose"
     if dose is None:
-        if part.exposure != RELATIVE:
+        if not EXPOSURES[part.exposure].relative:
             mend = "Pass dose=..., a number on the exposure axis, or each agent's own."
             raise SpecError([Fault("the dose of the comparison is not named", mend, column="dose")])
         dose = 1.0
@@ -163,9 +163,11 @@ def _doses(fit: xr.DataTree, outcome: str, dose: NamedDose) -> tuple[dict[str, f
 
 
 def _dose_words(dose: float, exposure: str) -> str:
-    if exposure != RELATIVE:
-        return f"at dose {dose:g}"
-    return "at the reference dose" if dose == 1 else f"at {dose:g} times the reference dose"
+    kind = EXPOSURES[exposure]
+    if not kind.relative:
+        return f"at {'exposure' if kind.of else 'dose'} {dose:g}"
+    one = "the reference regimen" if kind.of else "the reference dose"
+    return f"at {one}" if dose == 1 else f"at {dose:g} times {one}"
 
 
 def _number(dose: float) -> float:

@@ -202,6 +202,23 @@ def default_doses(fit: xr.DataTree) -> xr.DataArray:
     return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
 
 
+def on_one_axis(spec: AnalysisSpec) -> bool:
+    """Say whether one number is a dose of every outcome.
+
+    Parameters
+    ----------
+    spec
+        The fit's spec.
+
+    Returns
+    -------
+    bool
+        True where all outcomes have one exposure, or exposures of which 1 is the same regimen.
+    """
+    kinds = {o.exposure for o in spec.outcomes.values() if o.shape.needs_dose}
+    return len(kinds) <= 1 or all(EXPOSURES[kind].relative for kind in kinds)
+
+
 def exposure_axis(spec: AnalysisSpec) -> str:
     """Write the dose axis's label.
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from nmda_bayes.dims import OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
-from nmda_bayes.estimands.reading import spec_of
+from nmda_bayes.estimands.reading import on_one_axis, spec_of
 from nmda_bayes.estimands.response import DIFFERENCE, Doses, dose_response, stated_baseline
 
 
@@ -50,6 +50,9 @@ def therapeutic_window(
     if window is None:
         mend = "Write [window] with benefit, harm, benefit_at_least, risk_at_most, baseline_risk."
         raise SpecError([Fault("the spec has no window", mend, column="window")])
+    if not on_one_axis(spec_of(fit)):
+        mend = "Ask for regimen_window, or take exposures relative to the reference."
+        raise SpecError([Fault("benefit and harm stand on different axes of dose", mend)])
     enough = window.benefit_at_least if benefit_at_least is None else benefit_at_least
     bearable = window.risk_at_most if risk_at_most is None else risk_at_most
     baseline = stated_baseline(fit, baseline_risk)

@@ -16,6 +16,7 @@ from nmda_bayes.figures.over_time import plot_over_time
 from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
 from nmda_bayes.figures.ranks import plot_ranks
+from nmda_bayes.figures.regimens import plot_regimen_window
 from nmda_bayes.figures.side_by_side import plot_side_by_side
 from nmda_bayes.figures.specification_curve import plot_specification_curve
 from nmda_bayes.figures.stacking import plot_stack
@@ -25,6 +26,10 @@ from nmda_bayes.figures.two_choices import plot_two_choices
 from nmda_bayes.figures.window import plot_window
 
 __all__ = [
+    "plot_two_choices",
+    "plot_tornado",
+    "plot_specification_curve",
+    "plot_left_out",
     "as_png",
     "as_svg",
     "plot_benefit_risk",
@@ -37,17 +42,14 @@ __all__ = [
     "plot_evidence_map",
     "plot_forest",
     "plot_league",
-    "plot_left_out",
     "plot_network",
     "plot_node_splits",
-    "plot_over_time",
     "plot_predictive_check",
+    "plot_over_time",
     "plot_prior_posterior",
     "plot_ranks",
+    "plot_regimen_window",
     "plot_side_by_side",
-    "plot_specification_curve",
     "plot_stack",
-    "plot_tornado",
-    "plot_two_choices",
     "plot_window",
 ]

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import xarray as xr
 
+from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.links import Link
 from nmda_bayes.design import Form, forms_of
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, SEPARATOR
@@ -13,8 +14,6 @@ from nmda_bayes.estimands import design_of, spec_of, tested
 from nmda_bayes.estimands.reading import exposure_axis, is_risk, link_of, variable
 from nmda_bayes.report.words import name, opened, within
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
-
-RELATIVE = "dose_relative_to_reference"
 
 
 class Named:
@@ -306,8 +305,8 @@ class Named:
 
     @property
     def relative(self) -> bool:
-        """True where dose 1 is every agent's reference dose."""
-        return all(self.outcomes[o].exposure == RELATIVE for o in self.dosed)
+        """True where 1 is every agent's reference dose, or its reference regimen."""
+        return all(EXPOSURES[self.outcomes[o].exposure].relative for o in self.dosed)
 
     @property
     def axis(self) -> str:

@@ -16,6 +16,7 @@ from nmda_bayes.estimands import (
     study_effects,
     therapeutic_window,
 )
+from nmda_bayes.estimands.reading import on_one_axis
 from nmda_bayes.report.names import Named
 from nmda_bayes.report.words import listed
 
@@ -123,8 +124,9 @@ class View(Named):
 
     @cached_property
     def window(self) -> xr.Dataset | None:
-        """The therapeutic window over the default doses; None if the spec has none."""
-        return None if self.spec.window is None else therapeutic_window(self.thinned)
+        """The therapeutic window over the default doses; None if the spec has none, or two axes."""
+        asked = self.spec.window is not None and on_one_axis(self.spec)
+        return therapeutic_window(self.thinned) if asked else None
 
     @cached_property
     def effects(self) -> dict[str, xr.Dataset]:

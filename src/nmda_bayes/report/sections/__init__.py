@@ -9,6 +9,7 @@ from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.sections.bias import bias
 from nmda_bayes.report.sections.certainty import certainty
 from nmda_bayes.report.sections.evidence import evidence
+from nmda_bayes.report.sections.exposure import exposure
 from nmda_bayes.report.sections.model import model
 from nmda_bayes.report.sections.networks import networks
 from nmda_bayes.report.sections.over_time import over_time
@@ -27,6 +28,7 @@ SECTIONS: tuple[Callable[[View, Gallery], Section | None], ...] = (
     verdict,
     question,
     evidence,
+    exposure,
     model,
     priors,
     results,

@@ -1,0 +1,496 @@
+"""What a fit on axes of concentration says of regimens: faster or slower, once or for days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nmda_bayes.components.exposures import EXPOSURES, Exposure
+from nmda_bayes.design import original_agent
+from nmda_bayes.design.kinetics import Kinetics, kinetics_of_design
+from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DRAW, OUTCOME, SAMPLE, SEPARATOR
+from nmda_bayes.errors import Fault, InputError, SpecError, nearest
+from nmda_bayes.estimands.covariates import at_values
+from nmda_bayes.estimands.reading import is_risk, link_of, spec_of, tested, variable
+from nmda_bayes.estimands.response import RATIO, RISK, absolute_risk, scale_of, stated_baseline
+from nmda_bayes.pharmacokinetics.models import content_of
+from nmda_bayes.pharmacokinetics.readings import Read, Readings
+from nmda_bayes.regimens import parse_regimen
+from nmda_bayes.spec import AnalysisSpec
+
+REGIMEN = "regimen"
+AT_OUTCOME = "concentration_at_outcome"
+
+
+def regimen_response(
+    fit: xr.DataTree,
+    regimens: Sequence[str],
+    *,
+    agent: str,
+    condition: str | None = None,
+    route: str = "iv",
+    baseline_risk: float | None = None,
+) -> xr.Dataset:
+    """Answer what regimens of one agent do, in the same draws.
+
+    Parameters
+    ----------
+    fit
+        A fit whose outcomes stand on axes of concentration.
+    regimens
+        In the notation of schedules: ``0.5 mg/kg over 40 min``.
+    agent
+        What is given.
+    condition
+        May be left out where the fit has one.
+    route
+        Of the doses.
+    baseline_risk
+        The risk without the agent; the spec's ``window.baseline_risk`` if None.
+
+    Returns
+    -------
+    xr.Dataset
+        ``response`` (outcome, regimen, chain, draw), on each outcome's natural scale: a difference
+        from no dose, an absolute risk, a ratio; ``exposure``, the same dims where kinetic
+        parameters have priors, else outcome and regimen. Coordinates say by outcome the ``label``,
+        ``unit``, ``scale``, ``better``, ``axis``, ``trials`` and the range tried; ``extrapolated``
+        whether a regimen lies beyond it, ``below`` whether it lies between its lowest end and no
+        dose. Attribute ``rests_on`` says in words what it rests on.
+
+    Raises
+    ------
+    InputError
+        If a regimen cannot be read or worked out, or the agent has no model.
+    SpecError
+        If the fit does not stand on axes of concentration, or does not know agent or condition.
+    """
+    asked = Asked.of(fit, agent, condition, route)
+    for text in regimens:
+        parse_regimen(text)
+    risks = any(is_risk(asked.spec, name) for name in asked.spec.outcomes)
+    baseline = stated_baseline(fit, baseline_risk) if risks else None
+    exposures, responses = [], []
+    for name in asked.spec.outcomes:
+        exposure = asked.exposure(name, regimens)
+        exposures.append(exposure)
+        responses.append(asked.natural(name, asked.response(name, exposure), baseline))
+    outcomes = xr.Variable(OUTCOME, list(asked.spec.outcomes))
+    found = xr.Dataset(
+        {
+            "response": xr.concat(responses, outcomes).transpose(OUTCOME, REGIMEN, *SAMPLE),
+            "exposure": xr.concat(exposures, outcomes),
+        }
+    )
+    return asked.described(found, baseline)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about regimens of one agent. Make it with `of`.
+
+    Attributes
+    ----------
+    fit
+        The fit.
+    spec
+        Its spec.
+    kinetics
+        Its pharmacokinetic models.
+    agent, condition, route
+        What is given, to whom, how.
+    """
+
+    fit: xr.DataTree
+    spec: AnalysisSpec
+    kinetics: Kinetics
+    agent: str
+    condition: str
+    route: str
+
+    @classmethod
+    def of(cls, fit: xr.DataTree, agent: str, condition: str | None, route: str) -> Asked:
+        """Put a question.
+
+        Parameters
+        ----------
+        fit
+            A fit.
+        agent
+            What is given.
+        condition
+            To whom; None where the fit has one condition.
+        route
+            Of the doses.
+
+        Returns
+        -------
+        Asked
+            The question.
+
+        Raises
+        ------
+        SpecError
+            With every reason why it cannot be put.
+        """
+        spec = spec_of(fit)
+        labels = fit["design/labels"].to_dataset()
+        agents, conditions = ([str(x) for x in labels[d].to_numpy()] for d in (AGENT, CONDITION))
+        faults = [
+            Fault(
+                f"outcome '{name}' stands on an axis of dose, which does not tell regimens apart",
+                "Fit it on an axis of concentration, as models/concentration.toml does.",
+                column=f"outcomes.{name}.exposure",
+            )
+            for name, part in spec.outcomes.items()
+            if not EXPOSURES[part.exposure].of and part.shape.needs_dose
+        ]
+        if agent not in agents:
+            faults.append(Fault(f"the fit has no agent '{agent}'", nearest(agent, agents)))
+        if condition is None and len(conditions) > 1:
+            mend = f"Name one: {', '.join(conditions)}."
+            faults.append(Fault("the fit has several conditions", mend, column="condition"))
+        elif condition is not None and condition not in conditions:
+            mend = nearest(condition, conditions)
+            faults.append(Fault(f"the fit has no condition '{condition}'", mend))
+        kinetics = kinetics_of_design(spec, fit["design"])
+        if kinetics is not None and agent in agents and not kinetics.model(agent, route):
+            known = kinetics.spec.model.get(agent, {})
+            mend = f"Its routes: {', '.join(known)}." if known else "Name one in the spec and fit."
+            faults.append(
+                Fault(f"the fit has no pharmacokinetic model of '{agent}' ({route})", mend)
+            )
+        if faults or kinetics is None:
+            raise SpecError(faults)
+        return cls(fit, spec, kinetics, agent, condition or conditions[0], route)
+
+    def exposure(self, outcome: str, regimens: Sequence[str]) -> xr.DataArray:
+        """Place regimens on an outcome's axis.
+
+        Parameters
+        ----------
+        outcome
+            The outcome.
+        regimens
+            In the notation.
+
+        Returns
+        -------
+        xr.DataArray
+            Dim regimen, and chain and draw where kinetic parameters have priors.
+
+        Raises
+        ------
+        InputError
+            If a regimen has no such exposure.
+        """
+        kind = EXPOSURES[self.spec.outcomes[outcome].exposure]
+        value = self._value(kind, [Read(self.agent, text, np.nan) for text in regimens], self.route)
+        if kind.relative:
+            route, _ = self.kinetics.reference(self.agent)
+            one = self.kinetics.reference_read(self.agent, kind.of)
+            value = value / self._value(kind, [one], route).isel({REGIMEN: 0}, drop=True)
+        lost = np.isnan(value.isel({d: 0 for d in SAMPLE if d in value.dims}).to_numpy())
+        faults = [
+            Fault(
+                f"'{text}' has no {kind.of.replace('_', ' ')}: a single dose at once has no length",
+                "Say how long it takes: '0.3 mg/kg over 4 min'.",
+            )
+            for text, nothing in zip(regimens, lost, strict=True)
+            if nothing
+        ]
+        if faults:
+            raise InputError(faults)
+        return value.assign_coords({REGIMEN: list(regimens)})
+
+    def _value(self, kind: Exposure, reads: list[Read], route: str) -> xr.DataArray:
+        model = self.kinetics.model(self.agent, route)
+        assert model is not None  # asked of the spec when the question was put
+        readings = Readings.of(reads, model, route=route, weight=self.kinetics.weight)
+        if kind.of == AT_OUTCOME:
+            ends = [float(end) for end in readings.ends[:, 0]]
+            reads = [Read(r.agent, r.schedule, h) for r, h in zip(reads, ends, strict=True)]
+            readings = Readings.of(reads, model, route=route, weight=self.kinetics.weight)
+        posterior = self.fit["posterior"].to_dataset()
+        names = {symbol: f"{model.name}{SEPARATOR}{symbol}" for symbol in readings.symbols}
+        drawn = {symbol: posterior[name] for symbol, name in names.items() if name in posterior}
+        if not drawn:
+            return xr.DataArray(readings.value(kind.of), dims=REGIMEN)
+        shape = tuple(posterior.sizes[dim] for dim in SAMPLE)
+        bases = {
+            symbol: array.transpose(*SAMPLE).to_numpy().reshape(-1, 1, 1, 1)
+            for symbol, array in drawn.items()
+        }
+        value = np.reshape(readings.value(kind.of, bases), (*shape, len(reads)))
+        return xr.DataArray(
+            value, dims=(*SAMPLE, REGIMEN), coords={d: posterior[d] for d in (CHAIN, DRAW)}
+        )
+
+    def response(self, outcome: str, exposure: xr.DataArray) -> xr.DataArray:
+        """Evaluate an outcome's curve on the scale of its linear predictor.
+
+        Parameters
+        ----------
+        outcome
+            The outcome.
+        exposure
+            On its axis.
+
+        Returns
+        -------
+        xr.DataArray
+            With chain and draw.
+        """
+        posterior = self.fit["posterior"].to_dataset()
+        curve = self.spec.outcomes[outcome].shape.of(original_agent(self.agent))
+        theta = {n: posterior[variable(self.spec, outcome, n)] for n in curve.parameters}
+        at = {AGENT: self.agent, CONDITION: self.condition}
+        theta = {
+            name: value.sel({d: x for d, x in at.items() if d in value.dims}, drop=True)
+            for name, value in at_values(self.fit, outcome, theta, None).items()
+        }
+        found: xr.DataArray = curve.response(exposure, theta, np)
+        return found
+
+    def natural(self, outcome: str, response: xr.DataArray, baseline: float | None) -> xr.DataArray:
+        """Bring a response to the scale that a reader thinks in.
+
+        Parameters
+        ----------
+        outcome
+            The outcome.
+        response
+            On the scale of the linear predictor.
+        baseline
+            The risk without the agent.
+
+        Returns
+        -------
+        xr.DataArray
+            A difference, an absolute risk or a ratio.
+        """
+        link = link_of(self.spec, outcome)
+        if link.probability and baseline is not None:
+            return absolute_risk(response, baseline, link)
+        if scale_of(link) == RATIO:
+            ratio: xr.DataArray = xr.apply_ufunc(np.exp, response)
+            return ratio
+        return response
+
+    def described(self, found: xr.Dataset, baseline: float | None) -> xr.Dataset:
+        """Say what an answer rests on.
+
+        Parameters
+        ----------
+        found
+            With ``exposure``.
+        baseline
+            The risk without the agent.
+
+        Returns
+        -------
+        xr.Dataset
+            The same, with coordinates and words.
+        """
+        where = self.tested()
+        exposure = found["exposure"]
+        if DRAW in exposure.dims:
+            exposure = exposure.median(SAMPLE)
+        # Below the lowest tried lies no dose at all, which every trial tried: that is inside.
+        outside = ~(exposure <= where["tested_to"] * (1 + 1e-6))
+        below = exposure < where["tested_from"] * (1 - 1e-6)
+        parts = self.spec.outcomes.items()
+        of = {name: link_of(self.spec, name) for name, _ in parts}
+        unit = ["probability" if of[n].probability else of[n].ratio or p.unit for n, p in parts]
+        found = found.assign_coords(
+            {k: where[k] for k in ("trials", "tested_from", "tested_to")},
+        ).assign_coords(
+            extrapolated=outside,
+            below=below,
+            label=(OUTCOME, [part.label or name for name, part in parts]),
+            unit=(OUTCOME, unit),
+            scale=(OUTCOME, [scale_of(of[name]) for name, _ in parts]),
+            better=(OUTCOME, [part.better for _, part in parts]),
+            axis=(OUTCOME, [EXPOSURES[part.exposure].axis for _, part in parts]),
+        )
+        counted = {} if baseline is None else {"baseline_risk": baseline}
+        return found.assign_attrs({**self.about(), **counted})
+
+    def tested(self) -> xr.Dataset:
+        """Say where the agent was tried, and how often in the condition.
+
+        Returns
+        -------
+        xr.Dataset
+            ``trials``, ``tested_from`` and ``tested_to``, dim outcome.
+        """
+        return tested(self.fit).sel({AGENT: self.agent, CONDITION: self.condition}, drop=True)
+
+    def about(self) -> dict[str, str]:
+        """Say what was asked, and what concentrations rest on.
+
+        Returns
+        -------
+        dict
+            For the attributes of an answer.
+        """
+        labels = self.fit["design/labels"].to_dataset()
+        agent = labels["agent_label"].sel({AGENT: self.agent})
+        condition = labels["condition_label"].sel({CONDITION: self.condition})
+        return {
+            "agent": self.agent,
+            "agent_label": str(agent.item()),
+            "condition": self.condition,
+            "condition_label": str(condition.item()),
+            "route": self.route,
+            "rests_on": self.rests_on(),
+        }
+
+    def rests_on(self) -> str:
+        """Say by which model, on what body and with which errors concentrations were worked out.
+
+        Returns
+        -------
+        str
+            A few sentences.
+        """
+        model = self.kinetics.model(self.agent, self.route)
+        assert model is not None
+        posterior = self.fit["posterior"].to_dataset()
+        drawn = [n for n in posterior if str(n).startswith(f"{model.name}{SEPARATOR}")]
+        if self.kinetics.spec.uncertainty == "fixed":
+            errors = "its parameters are held at their published values"
+        elif drawn:
+            errors = "its parameters vary by their published standard errors, as far as the trials"
+            errors += " leave them"
+        else:
+            errors = "no standard error of it is published, so its parameters are held"
+        of = model.agent.replace("_", " ")
+        share = content_of(self.agent, model)
+        part = f", {share:.3g} of the dose" if share != 1 else ""
+        route, schedule = self.kinetics.reference(self.agent)
+        one = f" 1 on a relative axis is {schedule} ({route})." if schedule else ""
+        return (
+            f"Concentrations of {of}{part} by {model.name} ({model.population};"
+            f" {model.specimen or 'specimen not read'}), a body of {self.kinetics.weight:g} kg;"
+            f" {errors}. They are those of a typical person: the spread between people is not in"
+            f" them.{one}"
+        )
+
+
+def regimen_table(answer: xr.Dataset) -> pd.DataFrame:
+    """Tabulate an answer about regimens.
+
+    Parameters
+    ----------
+    answer
+        As `regimen_response` gives it.
+
+    Returns
+    -------
+    pd.DataFrame
+        One row an outcome and regimen: exposure, median and 95 % equal-tailed interval of the
+        response, the same of its difference from the first regimen, the probability that it is
+        better than the first, whether it is extrapolated, and the trials of the cell.
+    """
+    tail = [0.025, 0.5, 0.975]
+    response, rows = answer["response"], []
+    exposure = answer["exposure"]
+    exposure = exposure.median(SAMPLE) if DRAW in exposure.dims else exposure
+    for name in answer[OUTCOME].to_numpy():
+        mine = response.sel({OUTCOME: name})
+        first = mine.isel({REGIMEN: 0})
+        for i, text in enumerate(answer[REGIMEN].to_numpy()):
+            here = mine.isel({REGIMEN: i})
+            low, mid, high = (float(x) for x in here.quantile(tail, SAMPLE))
+            less, by, more = (float(x) for x in (here - first).quantile(tail, SAMPLE))
+            lower = str(answer["better"].sel({OUTCOME: name}).item()) == "lower"
+            is_better = (here < first) if lower else (here > first)
+            at = {OUTCOME: name, REGIMEN: text}
+            rows.append(
+                {
+                    "outcome": str(answer["label"].sel({OUTCOME: name}).item()),
+                    "regimen": str(text),
+                    "exposure": float(exposure.sel(at)),
+                    "median": mid,
+                    "lower": low,
+                    "upper": high,
+                    "difference": by if i else 0.0,
+                    "difference_lower": less if i else 0.0,
+                    "difference_upper": more if i else 0.0,
+                    "p_better": float(is_better.mean()) if i else np.nan,
+                    "unit": str(answer["unit"].sel({OUTCOME: name}).item()),
+                    "extrapolated": bool(answer["extrapolated"].sel(at)),
+                    "below": bool(answer["below"].sel(at)),
+                    "trials": int(answer["trials"].sel({OUTCOME: name})),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def regimen_words(answer: xr.Dataset) -> str:
+    """Say an answer about regimens in words, with what it rests on.
+
+    Parameters
+    ----------
+    answer
+        As `regimen_response` gives it.
+
+    Returns
+    -------
+    str
+        A paragraph an outcome, then what all of it rests on.
+    """
+    about, table = answer.attrs, regimen_table(answer)
+    lines = [
+        f"{about['agent_label']} ({about['route']}) in {about['condition_label']}:"
+        " medians with 95 % equal-tailed intervals."
+    ]
+    for outcome, rows in table.groupby("outcome", sort=False):
+        name = str(answer[OUTCOME].to_numpy()[list(answer["label"].to_numpy()).index(outcome)])
+        at = answer.sel({OUTCOME: name})
+        lines.append(f"\n{outcome} ({_what(at, about)}):")
+        for row in rows.itertuples():
+            lines.append("  " + _line(row))
+        lines.append("  " + _reach(at))
+    return "\n".join([*lines, "", str(about["rests_on"])])
+
+
+def _what(at: xr.Dataset, about: dict[str, object]) -> str:
+    if str(at["scale"].item()) == RISK:
+        return f"risk from a baseline of {about['baseline_risk']:.3g}"
+    unit = str(at["unit"].item())
+    return f"{unit or 'difference'}, against no dose"
+
+
+def _line(row: object) -> str:
+    get = row.__getattribute__
+    text = (
+        f"{get('regimen')}: {get('median'):.3g} ({get('lower'):.3g} to {get('upper'):.3g}),"
+        f" exposure {get('exposure'):.3g}"
+    )
+    if get("extrapolated"):
+        text += ", EXTRAPOLATED beyond the trials"
+    elif get("below"):
+        text += ", below the lowest tried"
+    if np.isfinite(get("p_better")):
+        text += (
+            f"; against the first {get('difference'):+.3g} ({get('difference_lower'):+.3g} to"
+            f" {get('difference_upper'):+.3g}), better with probability {get('p_better'):.2f}"
+        )
+    return text
+
+
+def _reach(at: xr.Dataset) -> str:
+    trials = int(at["trials"])
+    low, high = float(at["tested_from"]), float(at["tested_to"])
+    here = f"{trials} trial{'' if trials == 1 else 's'} here" if trials else (
+        "no trial here: it rests on other conditions and the prior"
+    )  # fmt: skip
+    if not np.isfinite(low):
+        return f"{here}; no trial of the agent anywhere, so that this is the prior only."
+    return f"{here}; trials of the agent reach from {low:.3g} to {high:.3g} ({at['axis'].item()})."
