@@ -169,6 +169,33 @@ def over_time(course: str, options: Content, priors: Content, heterogeneity: str
     )  # fmt: skip
 
 
+def clusters_and_shapes() -> Case:
+    """Trials in districts, whose treatments resemble each other; one agent has its own curve."""
+    outcome = outcome_of(EMAX, curves={"c": "linear"})
+    outcome["heterogeneity"] = "nested"
+    outcome["parameters"]["slope"] = pooled_as("common", 0.0, 0.3)
+    outcome["parameters"]["cluster_sd"] = {
+        "pooling": "common", "priors": {"location": half_normal(0.3)}, "by": "district",
+    }  # fmt: skip
+    table = reported("normal")
+    table["district"] = table["study"].map(lambda study: "nesw"[int(study[1:]) // 2 % 4])
+    return _case("clusters and shapes", "nested shape_by_agent", outcome, table)
+
+
+def correlated_errors() -> Case:
+    """Two scores of the same people, whose errors go together by a correlation to be learned."""
+    scores = [outcome_of(Combination(c, "normal", "common", "arm")) for c in ("linear", "constant")]
+    both = [reported("normal", name) for name in ("pain", "harm")]
+    errors = {"of": ["pain", "harm"], "prior": prior("Beta", alpha=3, beta=3)}
+    content = content_of(*scores, correlations={"errors": errors})
+    return Case(
+        "correlated errors",
+        content,
+        pd.concat(both, ignore_index=True),
+        features=("correlated_errors",),
+    )
+
+
 FEATURES: tuple[Case, ...] = (
     selection(),
     biased(),
@@ -183,6 +210,8 @@ FEATURES: tuple[Case, ...] = (
         "arm",
     ),
     over_time("steps", {"edges": [2, 12]}, {f"share_{i}": normal(0.5, 0.5) for i in (1, 2)}, "arm"),
+    clusters_and_shapes(),
+    correlated_errors(),
 )
 #: What a power prior makes of a likelihood is no model of data, and draws none.
 DRAWS_NOTHING = ("power",)

@@ -104,9 +104,10 @@ def write_record(record: Record, folder: Path = RECORDS) -> None:
     """Write a record whole or not at all."""
     folder.mkdir(exist_ok=True)
     lines = [f'  "{key}": {_line(value)}' for key, value in asdict(record).items()]
-    unfinished = folder / f".{record.name}.unfinished"
+    file = folder / f"{record.name.replace(' ', '_')}.json"
+    unfinished = file.with_suffix(".unfinished")
     unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    unfinished.replace(folder / f"{record.name}.json")
+    unfinished.replace(file)
 
 
 def _line(value: Any) -> str:

@@ -130,13 +130,13 @@ class Simulations(SBC):  # type: ignore[misc]
         labels = self.design[LABELS]
         first = {dim: labels[dim].to_numpy()[0] for dim in (AGENT, CONDITION)}
         for outcome, part in self.analysis.outcomes.items():
-            theta = {}
-            for parameter in part.shape.parameters:
+            curve, theta = part.shape.of(first[AGENT]), {}
+            for parameter in curve.parameters:
                 value = draws[scoped(outcome, parameter, alone=self.analysis.alone)]
                 at = {dim: label for dim, label in first.items() if dim in value.dims}
                 theta[parameter] = value.sel(at, drop=True)
             name = scoped(outcome, RESPONSE, alone=self.analysis.alone)
-            found[name] = part.shape.response(xr.DataArray(DOSE), theta, np)
+            found[name] = curve.response(xr.DataArray(DOSE), theta, np)
         if self.selected:
             # A published trial's own effect is not that which was drawn first: it goes unranked.
             return xr.Dataset(found)

@@ -1,0 +1,69 @@
+"""The simulations of a case with posteriors that need no sampler: what a blind one looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytest
+import xarray as xr
+
+from nmda_bayes.dims import DRAW, SAMPLE
+from nmda_bayes.model import CHEAP
+from tests.calibration import simulation
+from tests.calibration.bands import p_value
+from tests.calibration.cases import case_of
+from tests.calibration.combinations import Combination
+
+SIMULATIONS, KEPT = 40, 31
+CASE = case_of(Combination("linear", "poisson", "agent", "none"))
+
+
+class Blind(simulation.Simulations):
+    """A posterior that has not looked at the data: the prior."""
+
+    def _get_posterior_samples(self, replicated_data: Mapping[str, Any]) -> xr.Dataset:
+        start = KEPT * self._simulations_complete
+        kept = self.prior.isel({DRAW: slice(start, start + KEPT)})
+        data = self._as_data(replicated_data)
+        density = np.array([[self._density_of(kept, i, data) for i in range(KEPT)]])
+        return self._quantities(kept, density).stack(sample=SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def blind():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation.nutpie, "compile_pymc_model", lambda model: None)
+        found = Blind(CASE, SIMULATIONS, seed=1)
+    drawn = pm.sample_prior_predictive(
+        SIMULATIONS * KEPT, model=found.model, random_seed=2, compile_kwargs=CHEAP
+    )
+    found.prior = drawn["prior"].to_dataset()
+    found.run_simulations()
+    return found
+
+
+def test_every_written_parameter_the_response_and_the_density_are_ranked(blind):
+    assert set(blind.counts()) == {
+        "slope_location", "slope_between_agent", "slope[a]", "baseline[s1]",
+        "response at dose 1", "log density",
+    }  # fmt: skip
+    assert {len(counts) for counts in blind.counts().values()} == {KEPT + 1}
+    assert {sum(counts) for counts in blind.counts().values()} == {SIMULATIONS}
+
+
+def test_a_blind_posterior_is_seen_by_the_density_and_by_nothing_else(blind):
+    p = {name: p_value(np.array(counts)) for name, counts in blind.counts().items()}
+    assert p.pop("log density") < 1e-6
+    assert min(p.values()) > 0.01 / len(p)
+
+
+def test_the_trials_that_are_drawn_come_from_the_truths(blind):
+    eta = blind.truths["eta"].to_numpy()[0]
+    rates = blind.reports["reported"].to_numpy()[0] / 30.0
+    # Sums of 40 Poisson counts about their means; five standard deviations.
+    expected = np.exp(eta)
+    sd = np.sqrt(expected.sum(axis=0) / 30.0)
+    assert (np.abs((rates - expected).sum(axis=0)) < 5 * sd).all()
