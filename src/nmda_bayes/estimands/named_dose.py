@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.design import original_agent
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.estimands.reading import design_of, exposure_axis, spec_of, tested, variable
@@ -61,9 +62,10 @@ def effects_at(
     everyone = xr.concat([xr.zeros_like(parts[0]), *parts], dim=AGENT)
     labels = fit["design/labels"].to_dataset()["agent_label"].to_series()
     reach = tested(fit)["tested_to"].sel({OUTCOME: outcome}).to_series()
-    needs = spec_of(fit).outcomes[outcome].shape.needs_dose
+    shape = spec_of(fit).outcomes[outcome].shape
+    dosed = {a: shape.of(original_agent(a)).needs_dose for a in doses}
     # A dose without a trial is no extrapolation from one; that there is none is said elsewhere.
-    beyond = [needs and x > reach[a] * (1 + 1e-6) for a, x in doses.items()]
+    beyond = [dosed[a] and x > reach[a] * (1 + 1e-6) for a, x in doses.items()]
     found = everyone.assign_coords(
         {
             AGENT: [reference, *doses],
@@ -75,7 +77,7 @@ def effects_at(
     found.attrs = {
         "dose": dose_words,
         "condition": condition_words,
-        "exposure_axis": exposure_axis(spec_of(fit)) if needs else "",
+        "exposure_axis": exposure_axis(spec_of(fit)) if shape.needs_dose else "",
     }
     return found.transpose(AGENT, *SAMPLE).rename("effect")
 

@@ -143,7 +143,13 @@ def structure_of(job: Job) -> str:
         The same for jobs that should stand side by side.
     """
     parts = [
-        (name, one.curve, str(one.curve_options), one.heterogeneity, sorted(one.parameters))
+        (
+            name,
+            one.curve,
+            str((one.curve_options, one.curves)),
+            one.heterogeneity,
+            sorted(one.parameters),
+        )
         for name, one in job.spec.outcomes.items()
     ]
     bare = job.spec.model_copy(update={"exclude": {}})
