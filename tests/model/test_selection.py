@@ -142,7 +142,7 @@ def test_selection_is_not_integrated_exactly():
 SCARCE = [specs.prior("TruncatedNormal", mu=m, sigma=1e-3, lower=0) for m in (0.1, 0.02)]
 
 
-def published_draws(table, outcome, *, of_arms, count=600, **more):
+def published_draws(table, outcome, *, of_arms, count=250, **more):
     """Draw replicates of trials as published, with and without; effects fixed by narrow priors."""
     spec = specs.spec(outcome, **more)
     design = build_design(spec, load_evidence(table))
@@ -180,7 +180,7 @@ def test_trials_are_drawn_as_they_are_published():
         expected = expected_mean(1.0, sd[k], SE[k], [1, 0.1, 0.02])
         error = toward[:, k].std() / np.sqrt(len(toward))
         assert abs(toward[:, k].mean() - expected) < 4 * error
-        assert expected > 1.0 + 20 * error  # and selection moves it far beyond that
+        assert expected > 1.0 + 10 * error  # and selection moves it far beyond that
 
 
 def test_replicates_of_the_same_trials_stay_with_the_effects_of_their_arms():
@@ -204,5 +204,5 @@ def test_the_other_arms_of_a_trial_follow_the_one_that_decided():
     high, low = y[:, 4] - y[:, 2], y[:, 3] - y[:, 2]
     weights = [9 + 2.0, 9 + 2.0]  # of each arm: se² + tau² / 2
     slope = np.polyfit(high, low, 1)[0]
-    assert slope == pytest.approx(weights[0] / sum(weights), abs=0.1)  # its error is 0.03
+    assert slope == pytest.approx(weights[0] / sum(weights), abs=0.2)  # its error is 0.05
     assert high.mean() < low.mean() - 1
