@@ -53,7 +53,8 @@ def prepare(spec: AnalysisSpec, design: xr.DataTree) -> Prepared:
     design = weighable(design)
     model = model_of(spec, design)
     packed, row = _packed(model)
-    return Prepared(spec, design, model, row, nuts.compiled(packed))
+    names = tuple(str(variable.name) for variable in packed.free_RVs)
+    return Prepared(spec, design, model, names, row, nuts.compiled(packed))
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Prepared:
         What it was compiled for.
     model
         The graph.
+    names
+        Its free variables, in the order of the compiled density.
     row
         Its data, one after the other, as the compiled density takes them.
     compiled
@@ -75,6 +78,7 @@ class Prepared:
     spec: AnalysisSpec
     design: xr.DataTree
     model: pm.Model
+    names: tuple[str, ...]
     row: Any
     compiled: Any
     _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
@@ -136,7 +140,9 @@ class Prepared:
             raise ValueError("another structure than was compiled: prepare it anew")
         numbers = np.concatenate([model[v.name].get_value().ravel() for v in self.model.data_vars])
         swapped = self.compiled.with_data(**{DATA: numbers})
-        first = self._first(numbers) if start is None else starting_points(model, start)
+        first = self._first(numbers)
+        if start is not None:
+            first = starting_points(model, self.names, start)
         ready = dataclasses.replace(swapped, initial_point_func=first)
         return nuts.draw(ready, settings, progress)
 

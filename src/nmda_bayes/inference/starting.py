@@ -7,7 +7,7 @@ steps. What a warm start saves is the way from the centre of the prior to the po
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,13 +22,17 @@ from nmda_bayes.model import CHEAP
 WARM_TUNE: Final = 300
 
 
-def starting_points(model: pm.Model, draws: xr.Dataset) -> Callable[[Any], np.ndarray]:
+def starting_points(
+    model: pm.Model, names: Sequence[str], draws: xr.Dataset
+) -> Callable[[Any], np.ndarray]:
     """Start chains at draws of a posterior.
 
     Parameters
     ----------
     model
         The graph to be sampled.
+    names
+        Its free variables, in the sampler's order.
     draws
         Its free variables, dims chain and draw.
 
@@ -37,15 +41,14 @@ def starting_points(model: pm.Model, draws: xr.Dataset) -> Callable[[Any], np.nd
     Callable
         From a chain's seed to a point of the real line, the free variables one after the other.
     """
-    free = model.free_RVs
-    stacked = draws[[rv.name for rv in free]].stack(point=SAMPLE)
-    unbounded, lock = _unbounded(model), threading.Lock()
+    stacked = draws[list(names)].stack(point=SAMPLE)
+    unbounded, lock = _unbounded(model, names), threading.Lock()
 
     def first(seed: Any) -> np.ndarray:
         at = int(np.random.default_rng(seed).integers(stacked.sizes["point"]))
         one = stacked.isel(point=at)
         dims = model.named_vars_to_dims
-        values = [one[rv.name].transpose(*(dims[rv.name] or ())).to_numpy() for rv in free]
+        values = [one[name].transpose(*(dims[name] or ())).to_numpy() for name in names]
         with lock:  # chains start at once, and a compiled function has one set of inputs
             found = unbounded(*values)
         return np.concatenate([np.ravel(value) for value in found]).astype(float)
@@ -53,11 +56,12 @@ def starting_points(model: pm.Model, draws: xr.Dataset) -> Callable[[Any], np.nd
     return first
 
 
-def _unbounded(model: pm.Model) -> Callable[..., list[np.ndarray]]:
+def _unbounded(model: pm.Model, names: Sequence[str]) -> Callable[..., list[np.ndarray]]:
     """Compile what takes free variables to the real line, as the sampler sees them."""
-    inputs = [rv.type(name=f"{rv.name}_at") for rv in model.free_RVs]
+    free = [model[name] for name in names]
+    inputs = [rv.type(name=f"{rv.name}_at") for rv in free]
     outputs = []
-    for rv, at in zip(model.free_RVs, inputs, strict=True):
+    for rv, at in zip(free, inputs, strict=True):
         transform = model.rvs_to_transforms[rv]
         outputs.append(at if transform is None else transform.forward(at, *rv.owner.inputs))
     compiled: Callable[..., list[np.ndarray]] = pytensor.function(
