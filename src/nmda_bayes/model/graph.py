@@ -1,18 +1,20 @@
 """The generative model, as the paper writes it.
 
     y[arm]   ~ Likelihood(eta[arm])
-    eta[arm] = baseline[study] + f(exposure[arm]; theta[agent, condition]) + delta[arm]
+    eta[arm] = baseline[study] + f(exposure[arm]; theta[agent, condition]) · g(hour) + delta[arm]
+             + bias[arm]
     theta    ~ pooled over agents and conditions, each parameter in its own way
     delta    ~ heterogeneity between the arms of a study, correlated between outcomes
 
 A classic random-effects meta-analysis is this with ``f = constant``; a network meta-analysis has
-several agents; a dose-response model has a curve; benefit and harm are two outcomes of one set of
+several agents; a dose-response model has a curve, and ``g`` is 1 unless an outcome has a time
+course; benefit and harm are two outcomes of one set of
 arms. Everything is labelled: an agent without a trial is a label without an arm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,9 +31,11 @@ from nmda_bayes.design import (
     AS_RESPONDERS,
     LABELS,
     OUTCOMES,
+    WHOLE_ARM,
     build_design,
 )
-from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM, STUDY
+from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM
+from nmda_bayes.model.bias import arm_shift
 from nmda_bayes.model.correlated import correlated_agents, correlated_arms
 from nmda_bayes.model.error_ties import error_ties
 from nmda_bayes.model.exposure import graph_exposure
@@ -39,8 +43,10 @@ from nmda_bayes.model.kinetic_parameters import kinetic_parameters
 from nmda_bayes.model.observed import observe
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, covariate_shift, parameter, study_tails
+from nmda_bayes.model.selection import select
+from nmda_bayes.model.unblinding import Arms
 from nmda_bayes.model.weighing import weigh
-from nmda_bayes.spec import AnalysisSpec, CrossoverSpec, needed_parameters
+from nmda_bayes.spec import AnalysisSpec, DesignsSpec, needed_parameters
 from nmda_bayes.spec.rules import BASELINE
 
 #: Prior and predictive graphs are evaluated a few thousand times, not millions: compiling them
@@ -90,8 +96,11 @@ def model_of(spec: AnalysisSpec, design: xr.DataTree) -> pm.Model:
     coords = {dim: list(labels[dim].to_numpy()) for dim in (AGENT, CONDITION)}
     with pm.Model(coords={**coords, OUTCOME: list(spec.outcomes)}) as model:
         correlated, shared = correlated_arms(spec, arms), correlated_agents(spec)
-        for outcome in outcomes_of(spec, design):
-            _add_outcome(outcome, correlated, shared, spec.designs.crossover)
+        built: dict[str, Arms] = {}
+        # An outcome whose benefit another one's harm inflates comes after it.
+        outcomes = outcomes_of(spec, design)
+        for one in sorted(outcomes, key=lambda one: bool(one.spec.bias.unblinding)):
+            built[one.label] = _add_outcome(one, correlated, shared, spec.designs, built)
     return model
 
 
@@ -121,8 +130,9 @@ def _add_outcome(
     outcome: Outcome,
     correlated: dict[str, Any],
     shared: dict[str, Any],
-    crossover: CrossoverSpec | None,
-) -> None:
+    designs: DesignsSpec,
+    built: Mapping[str, Arms],
+) -> Arms:
     """Add one outcome's lines to the model on the stack."""
     model = pm.modelcontext(None)
     part, reported = outcome.spec, outcome.reported
@@ -138,7 +148,7 @@ def _add_outcome(
         dim: outcome.positions(dim, outcome.labels[dim].to_numpy()) for dim in (AGENT, CONDITION)
     }
     for dim, labels in outcome.studies.items():
-        at_arms[dim] = outcome.positions(STUDY, labels)
+        at_arms[dim] = outcome.positions(outcome.column_of(dim), labels)
     if outcome.strata:
         at_arms[outcome.stratum] = outcome.positions(STRATUM, np.array(outcome.strata))
     of_arm = {
@@ -146,13 +156,18 @@ def _add_outcome(
     }
 
     exposure = graph_exposure(outcome)
-    response = part.shape.response(exposure, of_arm, xp, outcome.members)
-    eta = _baseline(outcome, of_arm) + response + _delta(outcome, of_arm, at_arms, correlated)
+    share = _share(outcome, of_arm)
+    response = part.shape.response(exposure, of_arm, xp, outcome.members) * share
+    delta = _delta(outcome, of_arm, at_arms, correlated, share)
+    expected = response + arm_shift(outcome, exposure, built)
+    eta = _baseline(outcome, of_arm) + expected + delta
     eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
 
     before = len(model.observed_RVs)
-    observe(outcome, eta, of_arm, crossover)
+    observe(outcome, eta, of_arm, designs)
     weigh(outcome, model.observed_RVs[before:])
+    select(outcome, expected, of_arm)
+    return Arms(outcome, theta, eta, correlated.get(outcome.label))
 
 
 def parameters_of(outcome: Outcome) -> list[str]:
@@ -185,21 +200,41 @@ def _at(value: Any, positions: dict[str, Any]) -> Any:
     return value.isel({dim: at for dim, at in positions.items() if dim in value.type.dims})
 
 
+def _share(outcome: Outcome, of_arm: dict[str, Any]) -> Any:
+    """How much of its effect there is at each row's hour; 1 without a time course."""
+    course = outcome.spec.over_time
+    clocks = {
+        name: outcome.over_arms(outcome.reported[name].to_numpy(), name) for name in course.clocks
+    }
+    return course.share(clocks, of_arm, xp)
+
+
 def _delta(
-    outcome: Outcome, of_arm: dict[str, Any], at_arms: dict[str, Any], correlated: dict[str, Any]
+    outcome: Outcome,
+    of_arm: dict[str, Any],
+    at_arms: dict[str, Any],
+    correlated: dict[str, Any],
+    share: Any,
 ) -> Any:
-    """Effects of the arms beyond dose and agent."""
+    """Effects of the arms beyond dose and agent; readings of one arm have one."""
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]
     if heterogeneity.formula is None:
         return 0.0
     if outcome.label in correlated:
         position = outcome.over_arms(outcome.reported["position"].to_numpy())
         offset = correlated[outcome.label].isel({ARM: position})
+    elif WHOLE_ARM in outcome.reported:
+        arms = list(dict.fromkeys(outcome.reported[WHOLE_ARM].to_numpy()))
+        pm.modelcontext(None).add_coords({outcome.whole_arm: arms})
+        own = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.whole_arm,))
+        offset = own.isel({outcome.whole_arm: outcome.positions(WHOLE_ARM, np.array(arms))})
     else:
         offset = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.arm,))
     given = {name: of_arm[name] for name in heterogeneity.parameters}
     if heterogeneity.nested:
         return heterogeneity.formula(offset, _of_clusters(outcome), **given)
+    if heterogeneity.fades:
+        return heterogeneity.formula(offset, share, **given)
     if not heterogeneity.heavy:
         return heterogeneity.formula(offset, **given)
     return heterogeneity.formula(offset, _at(study_tails(outcome), at_arms), **given)

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pymc.dims as pmd
-import pytensor.xtensor.math as xp
 
-from nmda_bayes.components.designs import WITHIN_PERSON, same_people
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.likelihoods.catalogue import column
 from nmda_bayes.components.responders import (
@@ -23,20 +21,17 @@ from nmda_bayes.components.responders import (
     probit,
 )
 from nmda_bayes.design import AS_ARM, AS_CONTRAST, AS_RESPONDERS, LEVEL, levels_of
-from nmda_bayes.dims import ARM, CONTRAST, STUDY
+from nmda_bayes.dims import ARM, CONTRAST
 from nmda_bayes.model.outcome import Outcome
-from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.model.shared_errors import shared_errors
 from nmda_bayes.named_data import named_data
-from nmda_bayes.priors import random_variable
-from nmda_bayes.spec import CrossoverSpec
+from nmda_bayes.spec import DesignsSpec
 
 #: The likelihood of contrasts that enter beside arms.
 BESIDE_ARMS = LIKELIHOODS["normal_contrast"]
 
 
-def observe(
-    outcome: Outcome, eta: Any, of_arm: dict[str, Any], crossover: CrossoverSpec | None
-) -> None:
+def observe(outcome: Outcome, eta: Any, of_arm: dict[str, Any], designs: DesignsSpec) -> None:
     """Add what an outcome's trials report to the model on the stack.
 
     Parameters
@@ -47,12 +42,12 @@ def observe(
         Linear predictor, dim arm.
     of_arm
         Parameters at each arm, by name.
-    crossover
-        How crossover trials enter, where the spec says so.
+    designs
+        How crossover trials and repeated readings enter.
     """
     forms = set(outcome.reported["report"].to_numpy())
     if AS_ARM in forms:
-        _arms(outcome, eta, of_arm, crossover)
+        _arms(outcome, eta, of_arm, designs)
     if AS_RESPONDERS in forms:
         _responders(outcome, eta, of_arm)
     if AS_CONTRAST in forms:
@@ -79,9 +74,7 @@ def _at(value: Any, outcome: Outcome, where: np.ndarray, dim: str) -> Any:
     return value.isel({outcome.arm: pmd.as_xtensor(where, dims=(dim,))})
 
 
-def _arms(
-    outcome: Outcome, eta: Any, of_arm: dict[str, Any], crossover: CrossoverSpec | None
-) -> None:
+def _arms(outcome: Outcome, eta: Any, of_arm: dict[str, Any], designs: DesignsSpec) -> None:
     where, dim = _rows(outcome, AS_ARM, "reporting_arm")
     likelihood = LIKELIHOODS[outcome.spec.likelihood]
     reported = outcome.reported.isel({ARM: where})
@@ -93,26 +86,13 @@ def _arms(
         else _at(of_arm[name], outcome, where, dim)
         for name in likelihood.parameters
     }
-    same = reported["same_people"].to_numpy().astype(float)
-    parallel = crossover is None or outcome.label in crossover.as_parallel
-    prior = None if crossover is None else crossover.within_person_correlation
-    if parallel or prior is None or not likelihood.splits_error or not same.any():
-        likelihood.observe(outcome.name("reported"), eta, reported, dim, **own)
-        return
-    studies = list(dict.fromkeys(reported[STUDY].to_numpy()[same == 1]))
-    study_dim = outcome.name(f"crossover_{STUDY}")
-    pm.modelcontext(None).add_coords({study_dim: studies})
-    rho = random_variable(outcome.name(WITHIN_PERSON), prior.dist, prior.kwargs, ())
-    people = pmd.Normal(outcome.name("people" + OFFSET), mu=0, sigma=1, dims=(study_dim,))
-    place = [studies.index(s) if s in studies else 0 for s in reported[STUDY].to_numpy()]
-    shift, left = same_people(
-        column(reported, "se", dim),
-        pmd.as_xtensor(same, dims=(dim,)),
-        rho,
-        people.isel({study_dim: pmd.as_xtensor(np.asarray(place), dims=(dim,))}),
-        xp,
-    )
-    likelihood.observe(outcome.name("reported"), eta + shift, reported, dim, left, **own)
+    name = outcome.name("reported")
+    shared = shared_errors(outcome, reported, dim, designs) if likelihood.splits_error else None
+    if shared is None:
+        likelihood.observe(name, eta, reported, dim, **own)
+    else:
+        shift, left = shared
+        likelihood.observe(name, eta + shift, reported, dim, left, **own)
 
 
 def _responders(outcome: Outcome, eta: Any, of_arm: dict[str, Any]) -> None:

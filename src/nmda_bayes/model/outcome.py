@@ -11,7 +11,14 @@ import pymc.dims as pmd
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.design import AS_CONTRAST, AS_RESPONDERS, cluster_arms, of_agents
+from nmda_bayes.design import (
+    AS_CONTRAST,
+    AS_RESPONDERS,
+    READING,
+    WHOLE_ARM,
+    cluster_arms,
+    of_agents,
+)
 from nmda_bayes.dims import AGENT, ARM, CLUSTER_ARM, STRATUM, STUDY, scoped
 from nmda_bayes.named_data import named_data
 from nmda_bayes.spec import CovariateSpec, OutcomeSpec
@@ -73,8 +80,8 @@ class Outcome:
 
     @property
     def study(self) -> str:
-        """The dim of the studies that have a baseline."""
-        return self.name(STUDY)
+        """The dim of what has a baseline: studies, or studies at an hour."""
+        return self.name(READING if READING in self.reported else STUDY)
 
     @property
     def responder_study(self) -> str:
@@ -87,17 +94,38 @@ class Outcome:
         return self.name(f"heterogeneity_{STUDY}")
 
     @property
+    def whole_arm(self) -> str:
+        """The dim of the arms themselves, where a row is one of several readings of an arm."""
+        return self.name(WHOLE_ARM)
+
+    @property
     def studies(self) -> dict[str, np.ndarray]:
         """The studies of each dim that has them: those with a baseline, those with responders."""
         study, report = self.reported[STUDY].to_numpy(), self.reported["report"].to_numpy()
         # A study's baseline cancels in its contrasts; alone among contrasts, no dim asks for it.
-        with_baseline = study[report != AS_CONTRAST]
-        found = {self.study: _once(with_baseline if len(with_baseline) else study)}
+        level = self.reported[self.column_of(self.study)].to_numpy()
+        with_baseline = level[report != AS_CONTRAST]
+        found = {self.study: _once(with_baseline if len(with_baseline) else level)}
         if AS_RESPONDERS in report:
             found[self.responder_study] = _once(study[report == AS_RESPONDERS])
         if HETEROGENEITIES[self.spec.heterogeneity].heavy:
             found[self.every_study] = _once(study)
         return found
+
+    def column_of(self, dim: str) -> str:
+        """Name the column that says where each row stands along a dim of studies.
+
+        Parameters
+        ----------
+        dim
+            One of `studies`.
+
+        Returns
+        -------
+        str
+            The study's, or that of its readings.
+        """
+        return READING if dim == self.study != self.name(STUDY) else STUDY
 
     @property
     def class_of(self) -> np.ndarray:

@@ -42,8 +42,8 @@ from nmda_bayes.report.typeset import Line, set_line
 from nmda_bayes.report.words import count, opened
 from nmda_bayes.spec import (
     AnalysisSpec,
-    OutcomeSpec,
     ErrorCorrelation,
+    OutcomeSpec,
     PriorSpec,
     needed_parameters,
 )
@@ -104,12 +104,11 @@ def equations(fit: xr.DataTree) -> list[Block]:
             set_line(f"R ~ {prior}"),
         )
         blocks.append(Block("Between outcomes", lines))
-    return blocks
     if spec.correlations.errors is not None:
         blocks.append(Block("Between errors", tuple(_tied_error_lines(spec.correlations.errors))))
+    return blocks
 
 
-def _outcome_lines(
 def _tied_error_lines(errors: ErrorCorrelation) -> Iterator[Line]:
     """Write how the errors of one arm go together between outcomes."""
     named = " and ".join(errors.of)
@@ -125,6 +124,7 @@ def _tied_error_lines(errors: ErrorCorrelation) -> Iterator[Line]:
         yield set_line(f"r = {errors.correlation:g}", note=note)
 
 
+def _outcome_lines(
     fit: xr.DataTree, spec: AnalysisSpec, name: str, part: OutcomeSpec
 ) -> Iterator[Line]:
     curve, likelihood = part.shape, LIKELIHOODS[part.likelihood]

@@ -132,13 +132,6 @@ def _seen_lines(outcome: OutcomeSpec, reported: xr.Dataset) -> Iterator[str]:
         yield f"    {SILENT}: {', '.join(silent)}"
 
 
-def _class_lines(labels: xr.Dataset) -> Iterator[str]:
-    """List the classes, and say what a class of one agent cannot tell."""
-    if "class_of_agent" not in labels:
-        return
-    yield "Classes of agents"
-    frame = labels[["class_of_agent"]].to_dataframe().reset_index()
-    for name, mine in frame.groupby("class_of_agent"):
 def _tied_lines(errors: ErrorCorrelation | None) -> Iterator[str]:
     """Say how errors go together between outcomes."""
     if errors is None:
@@ -154,6 +147,13 @@ def _tied_lines(errors: ErrorCorrelation | None) -> Iterator[str]:
     yield from (f"    # {errors.why or NO_REASON}", "")
 
 
+def _class_lines(labels: xr.Dataset) -> Iterator[str]:
+    """List the classes, and say what a class of one agent cannot tell."""
+    if "class_of_agent" not in labels:
+        return
+    yield "Classes of agents"
+    frame = labels[["class_of_agent"]].to_dataframe().reset_index()
+    for name, mine in frame.groupby("class_of_agent"):
         alone = "   one agent: what is the class's and what the agent's own, the prior says"
         yield f"  {name}: {', '.join(mine['agent'])}{alone if len(mine) == 1 else ''}"
     yield ""
