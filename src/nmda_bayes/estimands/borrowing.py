@@ -74,8 +74,7 @@ def pooling_report(fit: xr.DataTree, outcome: str) -> xr.Dataset:
     variance = _variances(design, likelihood, eta)
     here, there = compared(design)
     reports = design["report"].to_numpy()[here]
-    exposure = design["exposure"].to_numpy()
-    told = np.isin(reports, (AS_ARM, AS_CONTRAST)) & (exposure[here] > 0) & (exposure[there] == 0)
+    told = _told(design)
     kept = np.flatnonzero(told[reports == AS_CONTRAST])
     here, there, reports = here[told], there[told], reports[told]
     if not len(here):
@@ -177,6 +176,30 @@ def lender_of(cell: xr.Dataset) -> str:
     """
     others = cell["weight"].drop_sel({FROM: cell[CELL].item()})
     return str(others[FROM].to_numpy()[np.abs(others.to_numpy()).argmax()]) if others.size else ""
+
+
+def compares(design: xr.Dataset) -> bool:
+    """Say whether any trial compares an active arm with the reference by its own numbers.
+
+    Parameters
+    ----------
+    design
+        An outcome's design.
+
+    Returns
+    -------
+    bool
+        False for trials of single arms, and of active arms alone.
+    """
+    return bool(_told(design).any())
+
+
+def _told(design: xr.Dataset) -> np.ndarray:
+    """Which of the compared arms stand against a reference, and say so in numbers of their own."""
+    here, there = compared(design)
+    reports, exposure = design["report"].to_numpy()[here], design["exposure"].to_numpy()
+    told = np.isin(reports, (AS_ARM, AS_CONTRAST)) & (exposure[here] > 0) & (exposure[there] == 0)
+    return np.asarray(told)
 
 
 def _samples(values: xr.DataArray) -> np.ndarray:

@@ -15,6 +15,7 @@ from nmda_bayes.design import of_agents
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, scoped
 from nmda_bayes.errors import Fault, SpecError, nearest
 from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec.rules import BASELINE
 
 #: Points on a default dose grid: enough for a smooth curve at print size.
 GRID = 48
@@ -160,7 +161,10 @@ def tested(fit: xr.DataTree) -> xr.Dataset:
         frame = design_of(fit, outcome)[["study", "agent", "condition", "exposure"]].to_dataframe()
         # Two arms of one agent at one exposure (a push and an infusion) compare nothing here.
         settings = frame.drop_duplicates(["study", "agent", "exposure"]).groupby("study").size()
-        frame = frame[frame["study"].map(settings) > 1]
+        baseline = spec.outcomes[outcome].parameters.get(BASELINE)
+        # Alone in its study an arm tells of its agent only where baselines are of one population.
+        shared = baseline is not None and baseline.pooling != "independent"
+        frame = frame[shared | (frame["study"].map(settings) > 1)]
         active = frame[frame["exposure"] > 0]
         for a, agent in enumerate(agents):
             mine = active[active["agent"] == agent]

@@ -87,7 +87,7 @@ def _trials(view: View, outcome: str) -> pd.DataFrame:
     columns = ("study", "agent", "comparator", "raw", "raw_se")
     rows = pd.DataFrame({column: effects[column].to_numpy() for column in columns})
     pairs = zip(rows["study"], rows["comparator"], strict=True)
-    rows = rows[[pair in references for pair in pairs]]
+    rows = rows[np.array([pair in references for pair in pairs], dtype=bool)]
     rows = rows[rows["agent"].isin(view.agents)].assign(v=rows["raw_se"] ** 2)
     one = rows.groupby(["study", "agent"], as_index=False)[["raw", "v"]].mean()
     return one.rename(columns={"raw": "md", "v": "md: v"}).assign(

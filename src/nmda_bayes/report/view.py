@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.checks import Checks, check
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE, scoped
 from nmda_bayes.estimands import (
     dose_response,
     linear_response,
@@ -19,6 +20,7 @@ from nmda_bayes.estimands import (
 from nmda_bayes.estimands.reading import on_one_axis
 from nmda_bayes.report.names import Named
 from nmda_bayes.report.words import listed
+from nmda_bayes.spec.rules import BASELINE
 
 #: Numbers kept for one curve of the page, at most: 48 doses of 60 cells with 1,000 draws. Curves
 #: and probabilities at print size do not show more draws than that.
@@ -82,8 +84,10 @@ class View(Named):
         """
         if self.spec.window is not None:
             return self.spec.window.baseline_risk, "as the spec states it"
-        arms = self.design(outcome)
-        arms = arms.isel(arm=np.flatnonzero(arms["exposure"].to_numpy() == 0))
+        every = self.design(outcome)
+        arms = every.isel(arm=np.flatnonzero(every["exposure"].to_numpy() == 0))
+        if not arms.sizes["arm"]:
+            return self._without_reference(outcome, every)
         events, people = float(arms["events"].sum()), float(arms["n"].sum())
         if 0 < events < people:
             return events / people, "the crude share in the reference arms, none being stated"
@@ -93,6 +97,18 @@ class View(Named):
             share,
             "the crude share in the reference arms, half an event added",
         )
+
+    def _without_reference(self, outcome: str, arms: xr.Dataset) -> tuple[float, str]:
+        """The baseline where no trial has a reference arm: the model's, if it has one for all."""
+        posterior = self.fit["posterior"].to_dataset()
+        for name in (BASELINE, f"{BASELINE}_location"):
+            found = posterior.get(scoped(outcome, name, alone=self.spec.alone))
+            if found is not None and set(found.dims) == set(SAMPLE):
+                link = LIKELIHOODS[self.outcomes[outcome].likelihood].link
+                risk = float(link.inverse(found).median())
+                return risk, "the median of the model's baseline: no trial has a reference arm"
+        share = float((arms["events"].sum() + 0.5) / (arms["n"].sum() + 1))
+        return share, "the crude share over all arms: no trial has a reference arm"
 
     @cached_property
     def curve_baseline(self) -> tuple[float, str] | None:

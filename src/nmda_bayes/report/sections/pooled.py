@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.design import READING
-from nmda_bayes.estimands.borrowing import CELL, FROM, REPORTED, lender_of, pooling_report
+from nmda_bayes.estimands.borrowing import CELL, FROM, REPORTED, compares, lender_of, pooling_report
 from nmda_bayes.report.blocks import Fold, Heading, Table, as_table, folded
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import MINUS, count, effect
@@ -45,8 +45,9 @@ def borrowed(view: View) -> list[object]:
 def _shares(view: View, outcome: str) -> bool:
     part = view.outcomes[outcome]
     given = [part.parameters[n].pooling for n in part.shape.parameters if n in part.parameters]
-    once = READING not in view.design(outcome)
-    return once and part.likelihood in REPORTED and any(one != "independent" for one in given)
+    design = view.design(outcome)
+    able = part.likelihood in REPORTED and READING not in design and compares(design)
+    return able and any(one != "independent" for one in given)
 
 
 def _table(view: View, outcome: str) -> Table | Fold | None:
