@@ -11,9 +11,11 @@ from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.design.kinetics import Kinetics, kinetics_of_design
 from nmda_bayes.dims import SEPARATOR
 from nmda_bayes.estimands.infusions import regimen_window
+from nmda_bayes.figures.concentration import plot_concentration
 from nmda_bayes.figures.exposure_axis import plot_exposure_axis
 from nmda_bayes.figures.regimens import plot_regimen_window
 from nmda_bayes.intervals import INTERVAL_TEXT
+from nmda_bayes.pharmacokinetics import concentration
 from nmda_bayes.pharmacokinetics.draws import log_sd
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table, folded
 from nmda_bayes.report.pictures import Gallery
@@ -22,6 +24,8 @@ from nmda_bayes.report.words import count, number, opened, probability
 
 #: Maps of regimens that a page shows: those with most trials.
 MAPS = 2
+#: Trials whose concentrations over time are drawn, and lines of one such figure.
+COURSES, LINES = 2, 6
 BETWEEN_PEOPLE = (
     "Concentrations are those of a typical person. What is published of the spread between people"
     " is not uncertainty of that person, and is not in them: a trial's arm is about its people's"
@@ -57,6 +61,7 @@ def exposure(view: View, gallery: Gallery) -> Section | None:
         if (arms["exposure"] > 0).any():
             caption = f"{opened(view.label(outcome))}: arms by {axis}, with what was given."
             blocks.append(gallery.picture(plot_exposure_axis(arms, axis), caption))
+    blocks += list(_courses(view, kinetics, asking, gallery))
     blocks += list(_learned(view, kinetics))
     blocks += list(_maps(view, kinetics, gallery))
     return Section("exposure", "From doses to concentrations", tuple(blocks))
@@ -117,6 +122,37 @@ def _arms(view: View, outcome: str) -> pd.DataFrame:
     arms["schedule"] = arms["schedule"].fillna("")
     arms["exposure"] = arms["exposure"].astype(float)
     return arms.assign(by_model=arms["kinetic_model"].fillna("") != "")
+
+
+def _courses(
+    view: View, kinetics: Kinetics, outcomes: list[str], gallery: Gallery
+) -> Iterator[object]:
+    """Concentrations over time in trials that gave an agent in two ways, and the readings."""
+    drawn = 0
+    for outcome in outcomes:
+        design = view.design(outcome)
+        columns = ("study", "agent", "agent_given", "route", "schedule", "kinetic_model", "read_at")
+        arms = pd.DataFrame({c: design[c].to_numpy() for c in columns if c in design})
+        if len(arms.columns) < len(columns):
+            continue
+        arms = arms[arms["kinetic_model"].fillna("") != ""]
+        for (study, given, route), mine in arms.groupby(["study", "agent_given", "route"]):
+            schedules = list(dict.fromkeys(mine["schedule"]))
+            model = kinetics.model(str(given), str(route))
+            if not 1 < len(schedules) <= LINES or model is None or drawn == COURSES:
+                continue
+            hours = sorted({float(hour) for hour in mine["read_at"] if np.isfinite(float(hour))})
+            found = concentration(
+                schedules, model, 1.5 * max([1.0, *hours]), weight=kinetics.weight,
+                route=str(route), agent=str(given), analytes=(model.analyte,),
+            )  # fmt: skip
+            caption = (
+                f"{study}: concentrations that {model.name} predicts of its arms, and when"
+                f" {view.label(outcome)} was read" + ("." if hours else " (no hour is given).")
+            )
+            figure = plot_concentration(found, measured_at=hours)
+            yield gallery.picture(figure, caption)
+            drawn += 1
 
 
 def _learned(view: View, kinetics: Kinetics) -> Iterator[object]:
