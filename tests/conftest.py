@@ -37,7 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-def prior_as_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
+def prior_as_posterior(
+    model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
+) -> xr.DataTree:
     """Stand in for the sampler: independent draws of the prior, dealt out to chains."""
     chains, draws = spec.sampling.chains, spec.sampling.draws
     drawn = pm.sample_prior_predictive(

@@ -112,7 +112,9 @@ def quick_fit(content: dict[str, Any], rows: list[dict[str, Any]]) -> xr.DataTre
         return inference.fit(AnalysisSpec.from_dict(content), load_evidence(pd.DataFrame(rows)))
 
 
-def _prior_as_posterior(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
+def _prior_as_posterior(
+    model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
+) -> xr.DataTree:
     drawn = pm.sample_prior_predictive(
         CHAINS * DRAWS, model=model, random_seed=7, compile_kwargs=CHEAP
     )["prior"].to_dataset()

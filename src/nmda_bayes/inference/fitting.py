@@ -58,7 +58,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
     if method == EXACT:
         result = integrate(spec, design, model)
     else:
-        result = nuts.sample_posterior(model, spec, progress=progress)
+        result = nuts.sample_posterior(model, spec, progress=progress, design=design)
     # Not frozen, a variable whose prior is data would be drawn anew, not read from the posterior.
     with freeze_dims_and_data(model), drawing_forward():
         _add_predictions(result, spec)
