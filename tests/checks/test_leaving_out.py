@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from nmda_bayes import inference
 from nmda_bayes.checks.leaving_out import study_density, study_elpd, study_influence
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
@@ -244,3 +245,37 @@ class TestLeavingOut:
         monkeypatch.setattr(Ownership, "reasons", lambda self: iter(["'x' is everybody's"]))
         with pytest.raises(SpecError, match="'x' is everybody's"):
             study_density(schools)
+
+
+@pytest.mark.slow
+def test_counts_left_out_by_weights_are_foretold_as_by_refits():
+    """Rare events by the sampler: three trials left out by weights and by fitting without them."""
+    rows = pd.read_csv(REFERENCE / "nielweise2007.csv").assign(outcome="pain")
+    effect = specs.parameter("common", location=specs.normal(0, 2))
+    outcome = specs.outcome("binomial", "constant", "arm", {
+        "effect": effect,
+        "baseline": specs.parameter("independent", each=specs.normal(-3, 2)),
+    })  # fmt: skip
+    sampling = {"seed": 3, "chains": 4, "draws": 500, "tune": 500}
+    content = specs.content(outcome, sampling=sampling, reference="standard")
+    spec = AnalysisSpec.from_dict(content)
+    fit = inference.fit(spec, load_evidence(rows))
+    elpd = study_elpd(study_density(fit, draws=2000))
+    moved = study_influence(elpd, fit["posterior"]["effect"])
+    asked = elpd.isel(study=np.flatnonzero(elpd["reliable"]))
+    assert asked.sizes["study"] >= 15
+    for study in asked.sortby("parameters")["study"].to_numpy()[[0, -2, -1]]:
+        refit = inference.fit(spec, load_evidence(rows[rows["study"] != study]))
+        shared = refit["posterior"].to_dataset()[["effect", "heterogeneity_sd"]]
+        # What is the left-out study's own is only where the search starts.
+        own = fit["posterior"].to_dataset()[["baseline", "arm_offset"]]
+        beside = fit.copy()
+        beside["posterior"] = xr.DataTree(xr.merge([shared, own]))
+        density = study_density(beside)["log_density"].sel(study=study)
+        exact = float(np.log(np.exp(density - density.max()).mean()) + density.max())
+        error = float(np.hypot(2 * elpd["elpd_error"].sel(study=study), 0.03))
+        assert_allclose(elpd["elpd"].sel(study=study), exact, atol=2 * error)
+        shift = float(shared["effect"].mean())
+        sd = float(shared["effect"].std())
+        # A thousand draws, of which a few hundred are effective with their weights.
+        assert_allclose(moved["without"].sel(study=study), shift, atol=0.2 * sd)

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from nmda_bayes.checks.identifiability import OTHER_CURVE, identifiability
 from nmda_bayes.components.curves import CURVES, Shapes
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
@@ -175,6 +176,11 @@ class TestAnswers:
         found = effective_dose(fit, "pain", -2.0, dose=[0, 1, 3]).isel(chain=0, draw=0, condition=0)
         assert_allclose(found.sel(agent="ketamine"), 0.2)
         assert_allclose(found.sel(agent="mem"), 1.0)
+
+    def test_what_an_agent_s_curve_lacks_is_no_estimate(self):
+        told = identifiability(fit_of(own(emax=EMAX))).set_index("at")["verdict"]
+        assert told["agent=mem"] == OTHER_CURVE
+        assert told["agent=ketamine"] != OTHER_CURVE
 
     def test_show_prints_whose_each_formula_is(self):
         text = show_text(own(emax=EMAX), load_evidence(specs.normal_table()))

@@ -75,10 +75,12 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
     """
     prior, posterior = fit["prior"].to_dataset(), fit["posterior"].to_dataset()
     untried, unlearnable = _untried_agents(fit), _unlearnable(fit)
+    spec = spec_of(fit)
+    shapes = {"" if spec.alone else name: part.shape for name, part in spec.outcomes.items()}
     rows = []
     for name in parameters_of(fit):
         one, other = _by_place(prior[name]), _by_place(posterior[name])
-        outcome, _, _ = name.rpartition(SEPARATOR)
+        outcome, _, own = name.rpartition(SEPARATOR)
         where = zip(places(posterior[name]), _agents(posterior[name]), one, other, strict=True)
         for at, agent, before, after in where:
             overlap = overlap_of(before, after)
@@ -86,7 +88,7 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
             if (outcome, agent) in untried:
                 verdict = NO_TRIAL
             verdict = unlearnable.get(name, verdict)
-            if agent and not _has(fit, name, agent):
+            if agent and not shapes[outcome].has(original_agent(agent), own):
                 verdict = OTHER_CURVE
             rows.append((name, at, _spread(before), _spread(after), overlap, verdict))
     columns = ["variable", "at", "prior_sd", "posterior_sd", "overlap", "verdict"]
@@ -156,14 +158,6 @@ def _unlearnable(fit: xr.DataTree) -> dict[str, str]:
         for slot, words in said.items()
         if words
     }
-
-
-def _has(fit: xr.DataTree, variable: str, agent: str) -> bool:
-    """Say whether the curve of an agent has a parameter."""
-    spec = spec_of(fit)
-    outcome, _, name = variable.rpartition(SEPARATOR)
-    part = spec.outcomes[outcome or next(iter(spec.outcomes))]
-    return part.shape.has(original_agent(agent), name)
 
 
 def _untried_agents(fit: xr.DataTree) -> set[tuple[str, str]]:

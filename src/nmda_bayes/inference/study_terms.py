@@ -29,6 +29,7 @@ from pytensor.xtensor.vectorization import vectorize_graph
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.inference.ownership import Ownership
 from nmda_bayes.inference.plain_linker import ON_ARRAYS
+from nmda_bayes.model.weighing import whitened
 
 #: Dims of the vectorised graph: draws of what is shared, places of what is a study's own.
 POINT, PLACE = "draw_of_shared", "place_of_own"
@@ -166,7 +167,7 @@ def _rows(model: pm.Model, own: Sequence[str], of: Ownership) -> dict[str, Any]:
     single += [rv for rv in model.observed_RVs if rv not in joint]
     densities = model.logp(vars=single, sum=False, jacobian=True)
     found = {rv.name: density for rv, density in zip(single, densities, strict=True)}
-    parted = model.replace_rvs_by_values([_whitened(model, rv) for rv in joint])
+    parted = model.replace_rvs_by_values([whitened(rv, model.rvs_to_values[rv]) for rv in joint])
     found |= {rv.name: row for rv, row in zip(joint, parted, strict=True)}
     rows = {
         name: row if hasattr(row.type, "dims") else px.as_xtensor(row, dims=of.dims(name))
@@ -177,18 +178,6 @@ def _rows(model: pm.Model, own: Sequence[str], of: Ownership) -> dict[str, Any]:
         if not isinstance(weights, float):
             rows[rv.name] = rows[rv.name] * px.as_xtensor(weights, dims=of.dims(rv.name))
     return rows
-
-
-def _whitened(model: pm.Model, rv: Any) -> Any:
-    """Part a multivariate normal density into rows.
-
-    Rows of different studies do not covary, so that the root of their covariance has zeros there
-    too: the whitened rows of a study are its own, and their log densities add up to its density.
-    """
-    mean, covariance = rv.owner.op.dist_params(rv.owner)
-    root = pt.linalg.cholesky(covariance)
-    left = pt.linalg.solve_triangular(root, model.rvs_to_values[rv] - mean, lower=True, b_ndim=1)
-    return -0.5 * left**2 - pt.log(pt.diagonal(root)) - 0.5 * np.log(2 * np.pi)
 
 
 def _over_draws(value: Any, dims: tuple[str, ...]) -> Any:

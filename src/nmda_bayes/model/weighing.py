@@ -70,8 +70,27 @@ def _log_density(variable: Any, value: Any) -> Any:
     """Give the log density of each row."""
     if not isinstance(variable.owner.op, MvNormalRV):
         return _given_its_arguments(variable, value)
-    # Rows of different trials do not covary, so that the root of their covariance has zeros there:
-    # the whitened rows of a trial are its own, and their densities add up to the trial's.
+    return whitened(variable, value)
+
+
+def whitened(variable: Any, value: Any) -> Any:
+    """Part a multivariate normal density into rows.
+
+    Rows of different trials do not covary, so that the root of their covariance has zeros there:
+    the whitened rows of a trial are its own, and their densities add up to the trial's.
+
+    Parameters
+    ----------
+    variable
+        The observed variable.
+    value
+        What was observed.
+
+    Returns
+    -------
+    Any
+        One log density a row, a tensor.
+    """
     mean, covariance = variable.owner.op.dist_params(variable.owner)
     root = pt.linalg.cholesky(covariance)
     left = pt.linalg.solve_triangular(root, value - mean, lower=True, b_ndim=1)
