@@ -26,7 +26,7 @@ PRIORS = {
     "transfusion_vague": (stats.halfnorm(0, 5), -1.15, 0.95),
 }
 #: What is left of a trial once its baseline is integrated out, over log odds ratios.
-DIFFERENCES = np.linspace(-40, 40, 1601)
+DIFFERENCES = np.linspace(-40, 40, 801)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def trials() -> np.ndarray:
     compiled = model.compile_logp(vars=[model["reported"]], sum=False, **CHEAP)
     still = {"effect": np.array(0.0), "arm_offset": np.zeros(12)}
     still["heterogeneity_sd_log__"] = np.array(0.0)
-    grid = np.linspace(-60, 60, 1201)
+    grid = np.linspace(-60, 60, 601)
     table = np.array([compiled(still | {"baseline": np.full(6, x)})[0] for x in grid])
     curve = interpolate.CubicSpline(grid, table)
     labels = [str(arm) for arm in model.coords["arm"]]
@@ -49,7 +49,7 @@ def trials() -> np.ndarray:
     )
     # The mean of a trial's two log odds; where both arms' effects vary, it does by tau / 2, which
     # is nothing beside a prior of SD 100.
-    middle = np.linspace(-40, 40, 801)
+    middle = np.linspace(-40, 40, 401)
     prior = stats.norm(0, 100).logpdf(middle)[:, None]
     found = []
     for difference in DIFFERENCES:
