@@ -45,8 +45,8 @@ def bias(view: View, gallery: Gallery) -> Section | None:
         Text(
             "A bias enters what the arms of a trial show, and never the curve: every effect on this"
             " page is given with the bias taken out, as far as it could be learnt. What would stand"
-            " here without any allowance is another analysis: remove [outcomes.….bias] from the"
-            " spec."
+            " here without any allowance is another analysis: remove [outcomes.X.bias]"
+            " from the spec."
         )
     ]
     for outcome in given:
@@ -80,50 +80,76 @@ def _outcome(view: View, gallery: Gallery, outcome: str) -> Iterator[object]:
 
 def _allowed(view: View, outcome: str) -> Iterator[str]:
     """One sentence a bias, and what the evidence says of it."""
-    part, design = view.outcomes[outcome].bias, view.design(outcome)
-    active = design["exposure"].to_numpy() > 0
-    study = design["study"].to_numpy()
+    part = view.outcomes[outcome].bias
     for name in part.given:
-        said = [BIASES[name].about]
-        if name == "risk_of_bias":
-            words = pd.Series(design["judgement"].to_numpy(), index=study).groupby(level=0).first()
-            counts = words.value_counts()
-            shares = (f"{words_of(str(word))} {number}" for word, number in counts.items())
-            said.append(f"Trials by judgement: {listed(shares)}.")
-        elif name == "unblinding" and part.unblinding is not None:
-            counted = set(view.design(part.unblinding.harm)[ARM].to_numpy())
-            without = int(sum(label not in counted for label in design[ARM].to_numpy()))
-            said.append(
-                f"The harm is {view.label(part.unblinding.harm)}, by its latent probability:"
-                f" {without} of {count(design.sizes[ARM], 'arm')} do not count it and have it from"
-                " its curve at their exposure, with the uncertainty of a trial that was not seen."
-            )
-        elif name == "selection" and part.selection is not None:
-            steps = listed(f"{step:g}" for step in part.selection.steps)
-            rest = len(set(study)) - len(set(study[~active]))
-            said.append(f"Steps of the one-sided p-value: {steps}.")
-            if rest:
-                said.append(
-                    f"{count(rest, 'trial')} without an arm at dose 0 is taken as published"
-                    " whatever it shows." if rest == 1 else
-                    f"{count(rest, 'trial')} without an arm at dose 0 are taken as published"
-                    " whatever they show."
-                )  # fmt: skip
-        elif name == "small_study":
-            errors = design["contrast_se"].to_numpy()[active]
-            span = f"{effect(float(errors.min()))} to {effect(float(errors.max()))}"
-            said.append(
-                f"Standard errors from {span}; the effect without the bias is that of a trial"
-                " without sampling error, which lies beyond all of them."
-            )
-        elif name == "power":
-            weights = pd.Series(design["weight"].to_numpy(), index=study).groupby(level=0).first()
-            shares = (
-                f"{count(int(n), 'trial')} at {w:g}" for w, n in weights.value_counts().items()
-            )
-            said.append(f"Weights, declared: {listed(shares)}.")
+        said = [BIASES[name].about, *SAID[name](view, outcome)]
         why = getattr(part, name).why
         yield " ".join([*said, why] if why else said)
+
+
+def _judged(view: View, outcome: str) -> Iterator[str]:
+    counts = _by_study(view, outcome, "judgement").value_counts()
+    shares = (f"{words_of(str(word))} {number}" for word, number in counts.items())
+    yield f"Trials by judgement: {listed(shares)}."
+
+
+def _weighed(view: View, outcome: str) -> Iterator[str]:
+    counts = _by_study(view, outcome, "weight").value_counts()
+    shares = (f"{count(int(number), 'trial')} at {weight:g}" for weight, number in counts.items())
+    yield f"Weights, declared: {listed(shares)}."
+
+
+def _by_study(view: View, outcome: str, column: str) -> pd.Series:
+    design = view.design(outcome)
+    study = design["study"].to_numpy()
+    return pd.Series(design[column].to_numpy(), index=study).groupby(level=0).first()
+
+
+def _told(view: View, outcome: str) -> Iterator[str]:
+    design, part = view.design(outcome), view.outcomes[outcome].bias.unblinding
+    assert part is not None
+    counted = set(view.design(part.harm)[ARM].to_numpy())
+    without = sum(label not in counted for label in design[ARM].to_numpy())
+    yield (
+        f"The harm is {view.label(part.harm)}, by its latent probability: {without} of"
+        f" {count(design.sizes[ARM], 'arm')} do not count it and have it from its curve at their"
+        " exposure, with the uncertainty of a trial that was not seen."
+    )
+
+
+def _selected(view: View, outcome: str) -> Iterator[str]:
+    design, part = view.design(outcome), view.outcomes[outcome].bias.selection
+    assert part is not None
+    yield f"Steps of the one-sided p-value: {listed(f'{step:g}' for step in part.steps)}."
+    study, exposure = design["study"].to_numpy(), design["exposure"].to_numpy()
+    rest = len(set(study)) - len(set(study[exposure == 0]))
+    if rest:
+        be, they = ("is", "it shows") if rest == 1 else ("are", "they show")
+        yield (
+            f"{count(rest, 'trial')} without an arm at dose 0 {be} taken as published whatever"
+            f" {they}."
+        )
+
+
+def _sized(view: View, outcome: str) -> Iterator[str]:
+    errors = view.design(outcome)["contrast_se"].to_numpy()
+    errors = errors[errors > 0]
+    if len(errors):
+        yield (
+            f"Standard errors from {effect(float(errors.min()))} to"
+            f" {effect(float(errors.max()))}; the effect without the bias is that of a trial"
+            " without sampling error, which lies beyond all of them."
+        )
+
+
+#: What the evidence says of each bias.
+SAID = {
+    "small_study": _sized,
+    "risk_of_bias": _judged,
+    "unblinding": _told,
+    "selection": _selected,
+    "power": _weighed,
+}
 
 
 def _learnt(view: View, outcome: str) -> Table:
