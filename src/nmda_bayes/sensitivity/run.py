@@ -17,6 +17,7 @@ from nmda_bayes.sensitivity.plan import Plan, base_of, read_plan
 from nmda_bayes.sensitivity.results import together
 from nmda_bayes.sensitivity.store import Store, key_of
 from nmda_bayes.sensitivity.sweep import Progress, Work, in_order, sweep
+from nmda_bayes.sensitivity.variants import BASE
 from nmda_bayes.spec import AnalysisSpec
 
 
@@ -96,6 +97,12 @@ def run_plan(
         One table.
     """
     jobs = jobs_of(plan, evidence)
+    if work is None and BASE in jobs:
+        from nmda_bayes.sensitivity.cheap import answer_nearby  # PyMC takes seconds to import
+
+        alike = structure_of(jobs[BASE])
+        near = {name: job for name, job in jobs.items() if structure_of(job) == alike}
+        answer_nearby(jobs, store, near)
     ordered = list(in_order(jobs, structure_of))
     return together(plan, sweep(ordered, store, where, work or _fitting(), progress))
 

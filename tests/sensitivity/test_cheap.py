@@ -1,0 +1,87 @@
+"""What is near the base is answered from its draws, and what weights cannot carry is fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from nmda_bayes.evidence import load_evidence
+from nmda_bayes.model import model_of
+from nmda_bayes.sensitivity.designs import Designs, seen
+from nmda_bayes.sensitivity.executors import Here
+from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.sensitivity.plan import plan_of
+from nmda_bayes.sensitivity.run import run_plan
+from nmda_bayes.sensitivity.store import Store
+from tests import specs
+from tests.conftest import prior_as_posterior
+
+#: A little wider than the base's prior of SD 1, and so far away that no draw lies there.
+ASKED = {
+    "dose": 1,
+    "generate": {
+        "prior_scale": {"of": "effect.effect.location", "by": [1.02], "why": "so"},
+        "prior_location": {"of": "effect.effect.location", "by": [30.0], "why": "so"},
+    },
+}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    drawn: list[str] = []
+
+    def draw(job: Job) -> tuple[xr.DataTree, str]:
+        drawn.append(job.name)
+        return prior_as_posterior(
+            model_of(job.spec, seen(job.design)), job.spec, progress=False
+        ), "fitted"
+
+    monkeypatch.setattr("nmda_bayes.sensitivity.work.sampled", draw)
+    return drawn
+
+
+def test_cheap_before_dear(calls: list[str], tmp_path: Path):
+    evidence = load_evidence(specs.normal_table(name="effect"))
+    outcome = specs.outcome("normal", "constant", "none")
+    spec = specs.spec(outcome)
+    spec = type(spec).from_dict({**spec.model_dump(mode="json", exclude_none=True),
+                                 "outcomes": {"effect": outcome},
+                                 "sampling": {"seed": 1, "chains": 4, "draws": 500}})  # fmt: skip
+    plan = plan_of(ASKED, Designs(spec, evidence))
+    found = run_plan(plan, evidence, Store(tmp_path), Here)
+    how = dict(zip(found["variant"].to_numpy(), found["how"].to_numpy(), strict=True))
+    near, far = list(how)[1:]
+    assert how == {"base": "fitted", near: "reweighted", far: "fitted"}
+    assert calls == ["base", far]
+    assert float(found["k_hat"].sel(variant=near)) < 0.7
+    assert np.isnan(found["k_hat"].sel(variant="base"))
+    # The mocked posterior is the prior: reweighted, its SD is the other prior's, 1.02.
+    sd = found["effect"].sel(statistic="sd", outcome="effect").isel(agent=0, condition=0)
+    ratio = float(sd.sel(variant=near) / sd.sel(variant="base"))
+    # The ratio of SDs of the same draws under nearly equal weights: resampling adds 2 / √2000.
+    assert ratio == pytest.approx(1.02, abs=0.045)
+    # Another run reads the base's draws and draws nothing.
+    again = run_plan(plan, evidence, Store(tmp_path), Here)
+    assert len(calls) == 2
+    xr.testing.assert_identical(again, found)
+
+
+def test_spoilt_draws_of_the_base_are_drawn_again(calls: list[str], tmp_path: Path):
+    evidence = load_evidence(specs.normal_table(name="effect"))
+    content = specs.content(specs.outcome("normal", "constant", "none"))
+    content["outcomes"] = {"effect": content["outcomes"]["pain"]}
+    designs = Designs(specs.AnalysisSpec.from_dict(content), evidence)
+    few = {"prior_scale": ASKED["generate"]["prior_scale"]}
+    plan = plan_of({"dose": 1, "generate": few}, designs)
+    run_plan(plan, evidence, Store(tmp_path), Here)
+    (draws,) = tmp_path.glob("*.draws")
+    draws.write_bytes(draws.read_bytes()[:5000])
+    for answer in tmp_path.glob("*.nc"):
+        answer.unlink()
+    store = Store(tmp_path)
+    run_plan(plan, evidence, store, Here)
+    assert calls == ["base", "base"]
+    assert [fault.file for fault in store.distrusted] == [str(draws)]
