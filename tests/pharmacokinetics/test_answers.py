@@ -214,7 +214,7 @@ def test_arms_get_exposures_or_a_reason(published):
     assert found.iloc[2]["missing"] == "Kamp2020meta has no absorption for im"
     assert (found.iloc[3][["peak_concentration", "area"]] == 0).all()
     assert found.iloc[4]["missing"] == "no schedule"
-    assert found.iloc[5]["missing"] == "no pharmacokinetic model of memantine"
+    assert found.iloc[5]["missing"] == "no pharmacokinetic model of memantine is named"
     assert found.iloc[6]["peak_concentration"] == found.iloc[6]["average_concentration"] == 100
     assert "no dose" in found.iloc[6]["missing"]
     assert "highest dose" in found.iloc[7]["note"]

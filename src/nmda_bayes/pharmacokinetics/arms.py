@@ -112,7 +112,7 @@ class _Arm:
         if not self.schedule:
             return "no schedule"
         if model is None:
-            return f"no pharmacokinetic model of {self.agent.replace('_', ' ')}"
+            return f"no pharmacokinetic model of {self.agent.replace('_', ' ')} is named"
         if parse_regimen(self.schedule).basis == "ng/mL":
             return ""
         if self.route not in model.routes:

@@ -27,6 +27,7 @@ from nmda_bayes.design.readings import has_readings
 from nmda_bayes.model import model_of
 from nmda_bayes.priors import prior_text
 from nmda_bayes.report.bias_lines import bias_lines, shifts
+from nmda_bayes.report.kinetic_lines import kinetic_lines
 from nmda_bayes.spec import AnalysisSpec, ErrorCorrelation, OutcomeSpec
 
 NO_REASON = "no reason given"
@@ -60,7 +61,7 @@ def show_text(spec: AnalysisSpec, evidence: xr.DataTree) -> str:
         reported = design[f"{OUTCOMES}/{name}"].to_dataset()
         lines += [*_model_lines(name, outcome), "", *_seen_lines(outcome, reported), ""]
         lines += [*_advice_lines(outcome, reported), ""]
-    lines += [*_tied_lines(spec.correlations.errors)]
+    lines += [*kinetic_lines(spec, design), *_tied_lines(spec.correlations.errors)]
     lines += [*_class_lines(design[LABELS].to_dataset())]
     lines += [*_left_out_lines(design[LEFT_OUT].to_dataset()), ""]
     model = model_of(spec, design)

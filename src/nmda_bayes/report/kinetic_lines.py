@@ -1,0 +1,63 @@
+"""By which published models doses become concentrations, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.design import OUTCOMES
+from nmda_bayes.design.kinetics import kinetics_of_design
+from nmda_bayes.pharmacokinetics.draws import log_sd
+from nmda_bayes.spec import AnalysisSpec
+
+
+def kinetic_lines(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[str]:
+    """Write the models, the errors of their parameters, and what was assumed of which arm.
+
+    Parameters
+    ----------
+    spec
+        The analysis.
+    design
+        Its design.
+
+    Yields
+    ------
+    str
+        Lines; none where no outcome stands on an axis of concentration.
+    """
+    asking = [name for name, part in spec.outcomes.items() if EXPOSURES[part.exposure].of]
+    kinetics = kinetics_of_design(spec, design)
+    if kinetics is None or not asking:
+        return
+    yield from ("Concentrations", "--------------")
+    if kinetics.spec.why:
+        yield f"  # {kinetics.spec.why}"
+    yield f"  a body of {kinetics.weight:g} kg; parameters {kinetics.spec.uncertainty}"
+    for agent, routes in kinetics.spec.model.items():
+        one = " by ".join(reversed(kinetics.reference(agent)))
+        for route, name in routes.items():
+            model = kinetics.published[name]
+            said = f"; 1 is {one}" if one.strip(" by") else ""
+            blood = model.specimen or "specimen not read"
+            yield f"  {agent} ({route} route): {name}, {blood}{said}"
+    if kinetics.spec.uncertainty == "published":
+        for name in kinetics.used:
+            model = kinetics.published[name].of_the_drug()
+            spreads = {s: log_sd(p, "typical") for (_, s), p in model.parameters.items()}
+            varied = [f"{s} {spread:.2g}" for s, spread in spreads.items() if spread]
+            yield (
+                f"  {name}: log-normal, log SD {', '.join(varied)}"
+                if varied
+                else (f"  {name}: no standard error is published; its parameters are held")
+            )
+    for name in asking:
+        arms = design[f"{OUTCOMES}/{name}"].to_dataset()
+        notes = np.array([str(note) for note in arms["dose_note"].to_numpy()], dtype=object)
+        for note in dict.fromkeys(n for n in notes if n not in ("", "nan")):
+            count = int((notes == note).sum())
+            yield f"  {name}: {count} arm{'s' if count > 1 else ''}: {note}"
+    yield ""

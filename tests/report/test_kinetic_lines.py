@@ -1,0 +1,23 @@
+"""What `show` says of concentrations before anything is fitted."""
+
+from __future__ import annotations
+
+import nmda_bayes as nb
+from nmda_bayes.design import build_design
+from nmda_bayes.report.kinetic_lines import kinetic_lines
+from tests import specs
+from tests.estimands.test_regimens import FORTY, spec_of
+
+
+def test_models_errors_references_and_assumptions_are_told():
+    spec = spec_of("average_concentration_relative_to_reference", "peak_concentration")
+    said = "\n".join(kinetic_lines(spec, build_design(spec, nb.load_evidence())))
+    assert f"ketamine (any route): Simons2022, arterial plasma; 1 is {FORTY} by iv" in said
+    assert "Simons2022: log-normal, log SD V1 0.078" in said
+    assert "a body of 70 kg; parameters published" in said
+
+
+def test_doses_have_no_such_lines():
+    spec = specs.benefit_risk()
+    design = build_design(spec, nb.load_evidence(specs.both_tables()))
+    assert list(kinetic_lines(spec, design)) == []
