@@ -122,8 +122,8 @@ class Prepared:
         progress
             Show the sampler's progress bar.
         start
-            Posterior draws of a fit near by (dims chain and draw), which the chains start from;
-            `nmda_bayes.inference.starting.WARM_TUNE` steps of tuning are then enough.
+            Posterior draws of a fit near by (dims chain and draw), which the chains start from, as
+            `nmda_bayes.inference.starting` argues; near the centre of the prior if None.
 
         Returns
         -------

@@ -1,14 +1,18 @@
 """Where chains start when a fit near by is known: at draws of its posterior.
 
-nutpie takes no mass matrix and no step size; it finds them from gradients within some dozens of
-steps. What a warm start saves is the way from the centre of the prior to the posterior.
+nutpie takes no mass matrix and no step size; it finds them from gradients on the way. What a start
+in the posterior saves is that way alone, and on the primary analysis that was nothing: two chains
+of 500 draws after 300 steps of tuning took 3.7 s of processor time from either start, with 50
+effective draws at the worst from the posterior and 80 from the centre of the prior; 2,000 steps of
+tuning gave 143. It is for models whose prior has its centre in a bad place, and it does not stand
+in for tuning.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -17,9 +21,6 @@ import xarray as xr
 
 from nmda_bayes.dims import SAMPLE
 from nmda_bayes.model import CHEAP
-
-#: Steps of tuning that chains need which start in the posterior of a fit near by.
-WARM_TUNE: Final = 300
 
 
 def starting_points(
