@@ -125,8 +125,9 @@ def main(arguments: list[str]) -> int:
 
 def _tell(done: int, of: int, began: float, text: str) -> None:
     passed = time.monotonic() - began
-    left = f", {timedelta(seconds=round(passed / done * (of - done)))} left" if done else ""
-    print(f"[{done + 1} of {of}{left}] {text}", flush=True)
+    left = timedelta(seconds=round(passed / done * (of - done))) if done else ""
+    pace = f", {passed / done:.0f} s a case, {left} left" if done else ""
+    print(f"[{done + 1} of {of}{pace}] {text}", flush=True)
 
 
 if __name__ == "__main__":
