@@ -11,6 +11,9 @@ import pymc as pm
 import pytest
 import xarray as xr
 
+from nmda_bayes.model import model_of
+from nmda_bayes.sensitivity.designs import seen
+from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.spec import AnalysisSpec
 from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
@@ -22,9 +25,15 @@ def notebook(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-def few_draws(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
+def few_draws(
+    model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
+) -> xr.DataTree:
     short = spec.model_copy(update={"sampling": spec.sampling.model_copy(update=DRAWS)})
     return prior_as_posterior(model, short, progress=progress)
+
+
+def few_draws_of_a_variant(job: Job) -> tuple[xr.DataTree, str]:
+    return few_draws(model_of(job.spec, seen(job.design)), job.spec, progress=False), "fitted"
 
 
 def run_cell(source: str, namespace: dict[str, Any], name: str) -> None:
@@ -47,6 +56,7 @@ def test_there_are_notebooks():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(SAMPLER, few_draws)
+    monkeypatch.setattr("nmda_bayes.sensitivity.work.sampled", few_draws_of_a_variant)
     monkeypatch.setattr(PRIOR_DRAWS, 100)
     monkeypatch.chdir(tmp_path)  # a notebook needs nothing beside itself, and leaves nothing
     namespace: dict[str, Any] = {"__name__": "__main__"}

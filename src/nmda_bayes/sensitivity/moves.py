@@ -35,14 +35,14 @@ class Move:
         From how far it moves to the log weight of each draw.
     farthest
         How far to look, on both sides.
-    unit
-        Of the distance.
+    shape
+        How many chains, and draws of each.
     """
 
     name: str
     log_ratio: Callable[[float], np.ndarray]
     farthest: float
-    unit: str = ""
+    shape: tuple[int, int] = (1, -1)
 
 
 def trial_moves(fit: xr.DataTree, outcome: str, farthest: float) -> list[Move]:
@@ -109,7 +109,7 @@ def bias_move(fit: xr.DataTree, outcome: str, studies: Sequence[str], farthest: 
     def log_ratio(bias: float) -> np.ndarray:
         return (density(eta + bias) - now).sum(axis=0)
 
-    return Move(", ".join(studies), log_ratio, farthest)
+    return Move(", ".join(studies), log_ratio, farthest, _shape(fit))
 
 
 def prior_move(fit: xr.DataTree, outcome: str, parameter: str, slot: str, farthest: float) -> Move:
@@ -151,11 +151,16 @@ def prior_move(fit: xr.DataTree, outcome: str, parameter: str, slot: str, farthe
 
     now = density(kwargs["mu"])
     move = f"prior of {outcome}.{parameter}.{slot}"
-    return Move(move, lambda shift: density(kwargs["mu"] + shift) - now, farthest)
+    return Move(move, lambda shift: density(kwargs["mu"] + shift) - now, farthest, _shape(fit))
 
 
 def _posterior(fit: xr.DataTree, name: str) -> np.ndarray:
     return in_a_row(fit["posterior"].to_dataset()[name])
+
+
+def _shape(fit: xr.DataTree) -> tuple[int, int]:
+    sizes = fit["posterior"].to_dataset().sizes
+    return sizes[CHAIN], sizes[DRAW]
 
 
 def in_a_row(values: xr.DataArray) -> np.ndarray:

@@ -103,6 +103,25 @@ def best_of(options: xr.DataArray) -> Callable[[np.ndarray], str]:
     return lambda weights: labels[int(np.argmax(values @ weights))]
 
 
+def reweighed(move: Move, by: float) -> tuple[xr.DataArray, float]:
+    """Weigh the draws as if something had moved.
+
+    Parameters
+    ----------
+    move
+        What moves.
+    by
+        How far.
+
+    Returns
+    -------
+    tuple[xr.DataArray, float]
+        Weights over chain and draw, which add up to 1, and their k-hat.
+    """
+    weights, k_hat = _weights(move.log_ratio(by))
+    return xr.DataArray(weights.reshape(move.shape), dims=SAMPLE), k_hat
+
+
 def _first_change(
     move: Move, decide: Callable[[np.ndarray], Any], now: Any, sign: float
 ) -> tuple[float, Any, str]:
