@@ -102,7 +102,9 @@ def spec(bench: Bench) -> Path:
 def disagreeing_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains that have each found a place of their own."""
 
-    def disagree(model: pm.Model, spec: AnalysisSpec, *, progress: bool) -> xr.DataTree:
+    def disagree(
+        model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
+    ) -> xr.DataTree:
         drawn = prior_as_posterior(model, spec, progress=progress)
         apart = drawn["posterior"].to_dataset()
         drawn["posterior"] = xr.DataTree(apart.assign(emax=apart["emax"] + 2 * apart["chain"]))
