@@ -12,7 +12,8 @@ from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_neede
 from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
-from nmda_bayes.estimands.regimens import regimen_response, regimen_table, regimen_words
+from nmda_bayes.estimands.regimen_text import regimen_table, regimen_words
+from nmda_bayes.estimands.regimens import regimen_response
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
 from nmda_bayes.estimands.splits import (
     inconsistency,
