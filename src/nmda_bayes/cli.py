@@ -242,6 +242,32 @@ def run(
 
 
 @_verb
+def regimens(
+    folder: Annotated[Path, typer.Argument(help="A folder that fit or run wrote.")],
+    schedules: Annotated[
+        list[str], typer.Argument(help='Each in quotes: "0.5 mg/kg over 40 min".')
+    ],
+    agent: Annotated[str, typer.Option(help="What is given.")],
+    condition: Annotated[
+        str | None, typer.Option(help="To whom; may be left out where the fit has one.")
+    ] = None,
+    route: Annotated[str, typer.Option(help="Of the doses.")] = "iv",
+) -> int:
+    """Answer what regimens do, by a stored fit on axes of concentration.
+
+    nmda-bayes regimens DIR "0.5 mg/kg over 40 min" "0.5 mg/kg over 4 h" --agent ketamine
+    """
+    from nmda_bayes.estimands import regimen_response, regimen_words
+    from nmda_bayes.inference import read_fit
+
+    answer = regimen_response(
+        read_fit(folder), schedules, agent=agent, condition=condition, route=route
+    )
+    typer.echo(regimen_words(answer))
+    return DONE
+
+
+@_verb
 def sensitivity(
     spec: Annotated[
         str, typer.Argument(help="A sensitivity analysis (TOML), or the name of a shipped one.")
@@ -286,32 +312,6 @@ def sensitivity(
     found, believed = fill_folder(plan, loaded, out, workers=workers, scheduler=scheduler)
     typer.echo(f"report: {found}")
     return DONE if believed else REFUSED
-
-
-@_verb
-def regimens(
-    folder: Annotated[Path, typer.Argument(help="A folder that fit or run wrote.")],
-    schedules: Annotated[
-        list[str], typer.Argument(help='Each in quotes: "0.5 mg/kg over 40 min".')
-    ],
-    agent: Annotated[str, typer.Option(help="What is given.")],
-    condition: Annotated[
-        str | None, typer.Option(help="To whom; may be left out where the fit has one.")
-    ] = None,
-    route: Annotated[str, typer.Option(help="Of the doses.")] = "iv",
-) -> int:
-    """Answer what regimens do, by a stored fit on axes of concentration.
-
-    nmda-bayes regimens DIR "0.5 mg/kg over 40 min" "0.5 mg/kg over 4 h" --agent ketamine
-    """
-    from nmda_bayes.estimands import regimen_response, regimen_words
-    from nmda_bayes.inference import read_fit
-
-    answer = regimen_response(
-        read_fit(folder), schedules, agent=agent, condition=condition, route=route
-    )
-    typer.echo(regimen_words(answer))
-    return DONE
 
 
 @_verb

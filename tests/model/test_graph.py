@@ -35,6 +35,7 @@ def inverse_logit(x: np.ndarray) -> np.ndarray:
 class TestDims:
     def test_of_one_outcome(self):
         model = build_model(specs.spec(), load_evidence(specs.normal_table()))
+        normals = ("emax", "log_ed50", "baseline")
         assert model.named_vars_to_dims == {
             "emax": (),
             "log_ed50": (),
@@ -44,10 +45,10 @@ class TestDims:
             "arm_offset": ("arm",),
             "eta": ("arm",),
             "reported": ("arm",),
-        } | dict.fromkeys(["arm.exposure", "arm.mean", "arm.se"], ("arm",)) | dict.fromkeys(
-            ["emax.mu", "emax.sigma", "log_ed50.mu", "log_ed50.sigma", "baseline.mu", "baseline.sigma",
-             "heterogeneity_sd.sigma"], ()
-        )  # fmt: skip
+            **dict.fromkeys(("arm.exposure", "arm.mean", "arm.se"), ("arm",)),
+            **dict.fromkeys((f"{p}.{k}" for p in normals for k in ("mu", "sigma")), ()),
+            "heterogeneity_sd.sigma": (),
+        }
         assert model.coords["study"] == ("A", "B", "C")
         assert model.coords["arm"][:2] == ("A: placebo", "A: ketamine 1")
 

@@ -62,7 +62,7 @@ def _parts(outcome: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
     """Give what says a curve: the outcome itself, for no agent in particular, then agents'."""
     yield "", outcome
     curves = outcome.get("curves")
-    for agent, part in (curves.items() if isinstance(curves, Mapping) else ()):
+    for agent, part in curves.items() if isinstance(curves, Mapping) else ():
         yield str(agent), part if isinstance(part, Mapping) else {"curve": part}
 
 
