@@ -2,8 +2,8 @@
 
     estimate[study] ~ Normal(theta[study], se[study]),  theta[study] ~ Normal(mu, tau)
 
-No chain is run: `nmda_bayes.inference.meta_analysis` sums over tau, all subsets at once. 2,000
-variants of 13 trials take 0.6 s.
+No chain is run: `nmda_bayes.inference.meta_analysis` sums over tau, all subsets at once. 2,186
+variants of 13 trials (two pairs of priors, up to four trials left out) take 1.7 s of one core.
 """
 
 from __future__ import annotations
