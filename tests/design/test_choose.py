@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from nmda_bayes.design import build_design
+from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence, table
 from tests import specs
 from tests.specs import rows
@@ -349,3 +350,8 @@ def test_every_row_is_used_or_left_out_once_whatever_the_order(drawn, random, wi
         found.append(left_out(tree).sort_values(["arm", "measure", "reason"]).to_numpy().tolist())
     pd.testing.assert_frame_equal(*kept)
     assert found[0] == found[1]
+
+
+def test_no_row_of_an_outcome_is_said_and_no_crash():
+    with pytest.raises(EvidenceError, match="no row is left for outcome 'pain'"):
+        design(specs.binary_table(), specs.outcome("binomial"))

@@ -173,7 +173,8 @@ def exposure_of(
     """
     value = EXPOSURES[outcome.exposure].formula(arms, references)
     undosed = [not outcome.shape.of(str(agent)).needs_dose for agent in arms["agent"]]
-    value = np.where(np.isnan(value) & undosed, 1.0, value)
+    free = np.array(undosed, dtype=bool)  # of no arm at all, NumPy would make it of floats
+    value = np.where(np.isnan(value) & free, 1.0, value)
     return np.where(arms["agent"] == spec.reference, 0.0, value)
 
 

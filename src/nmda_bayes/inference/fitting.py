@@ -10,12 +10,13 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
-from pymc.stats import compute_log_prior
+from pytensor.tensor.random.basic import MvNormalRV
 
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.evidence import evidence_map, table
 from nmda_bayes.inference import nuts
+from nmda_bayes.inference.densities import log_densities
 from nmda_bayes.inference.exact import integrate, reasons_against
 from nmda_bayes.logs import drawing_forward
 from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
@@ -127,18 +128,11 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     predicted = pm.sample_posterior_predictive(
         result, random_seed=seed, progressbar=False, compile_kwargs=CHEAP
     )
-    likelihood = pm.compute_log_likelihood(
-        result, extend_inferencedata=False, progressbar=False, compile_kwargs=CHEAP
-    )
+    posterior = result["posterior"].to_dataset()
     # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
     written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
-    log_prior = compute_log_prior(
-        result,
-        var_names=written,
-        extend_inferencedata=False,
-        progressbar=False,
-        compile_kwargs=CHEAP,
-    )
+    log_prior = log_densities(model, posterior, written)
+    likelihood = _log_likelihood(model, result)
     for name, tree in (
         ("prior", prior["prior"]),
         ("prior_predictive", prior["prior_predictive"]),
@@ -149,6 +143,26 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     ):
         dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
         result[name] = xr.DataTree(dataset.drop_attrs())
+
+
+def _log_likelihood(model: pm.Model, result: xr.DataTree) -> xr.Dataset:
+    """Evaluate the density of every report; rows with one density between them by PyMC."""
+    names = [v.name for v in model.observed_RVs]
+    joint = [v.name for v in model.observed_RVs if isinstance(v.owner.op, MvNormalRV)]
+    single = [name for name in names if name not in joint]
+    found = log_densities(model, result["posterior"].to_dataset(), single) if single else None
+    if not joint:
+        assert found is not None
+        return found
+    together = pm.compute_log_likelihood(
+        result,
+        var_names=joint,
+        extend_inferencedata=False,
+        progressbar=False,
+        compile_kwargs=CHEAP,
+    )
+    together = together if isinstance(together, xr.Dataset) else together.to_dataset()
+    return together if found is None else found.merge(together)[names]
 
 
 def _publish(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTree) -> None:
