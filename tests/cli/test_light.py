@@ -39,7 +39,7 @@ except SystemExit as ended:
 def test_help_lists_the_verbs(bench: Bench):
     told = bench("--help")
     assert told.code == 0
-    assert VERBS == ["check", "fit", "report", "run", "show", "simulate"]
+    assert VERBS == ["check", "fit", "regimens", "report", "run", "sensitivity", "show", "simulate"]
     assert all(verb in told.out for verb in VERBS)
     assert "2 bad input" in " ".join(told.out.split())
 

@@ -62,8 +62,7 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
         result = nuts.sample_posterior(model, spec, progress=progress, design=design)
     # Not frozen, a variable whose prior is data would be drawn anew, not read from the posterior.
     with freeze_dims_and_data(model), drawing_forward():
-        _add_predictions(result, spec)
-    _publish(result, spec, design)
+        _add_predictions(result, spec, design)
     for name, group in design.children.items():
         result[f"design/{name}"] = group.copy()
     result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
@@ -120,7 +119,7 @@ def method_of(spec: AnalysisSpec, design: xr.DataTree) -> str:
     )
 
 
-def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
+def _add_predictions(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTree) -> None:
     """Add prior, predictive and density groups, from the graph on the stack."""
     model = pm.modelcontext(None)
     seed = spec.sampling.seed
@@ -143,6 +142,7 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec) -> None:
     ):
         dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
         result[name] = xr.DataTree(dataset.drop_attrs())
+    _publish(result, spec, design)
 
 
 def _log_likelihood(model: pm.Model, result: xr.DataTree) -> xr.Dataset:

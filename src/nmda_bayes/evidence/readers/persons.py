@@ -24,7 +24,7 @@ OF_ARMS = ("arm", "dose", "mean", "sd", "se", "n", "events")
 
 @reader(
     "persons/values",
-    "one row a person with a value; a row without a person is an arm with mean, sd or se, and n",
+    "one row a person: a value; a row without a person is an arm with mean, sd or se, and n",
     needed={**WHO, "value": "value"},
     optional={**ARM, "mean": "mean", "sd": "sd", "se": "se"},
 )
@@ -46,7 +46,7 @@ def values(table: Foreign) -> Reading:
 
 @reader(
     "persons/events",
-    "one row a person with event 1 or 0; a row without a person is an arm with events and n",
+    "one row a person: event 1 or 0; a row without a person is an arm with events and n",
     needed={**WHO, "event": "event"},
     optional={**ARM, "events": "events"},
 )
