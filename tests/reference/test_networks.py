@@ -53,6 +53,7 @@ def test_smoking_network_fits_as_published(fitted: Fitted):
     assert abs(found.attrs["total"] - 54.0) <= limit, (found.attrs, limit)
 
 
+@pytest.mark.slow
 def test_trials_of_single_arms_predict_the_next_one(fitted: Fitted):
     code, folder = fitted("spondylitis", "spondylitis")
     assert code == 0
