@@ -17,7 +17,8 @@ from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design.bias_columns import add_bias_columns
 from nmda_bayes.design.choose import AS_ARM, Chosen, Tables, choose
 from nmda_bayes.design.error_correlation import add_error_correlation
-from nmda_bayes.design.kinetics import KINETICS, kinetics_faults, kinetics_of, kinetics_tables
+from nmda_bayes.design.kinetics import KINETICS, kinetics_of, kinetics_tables
+from nmda_bayes.design.kinetics_faults import kinetics_faults
 from nmda_bayes.design.margins import margin_faults
 from nmda_bayes.design.own_curves import curve_faults
 from nmda_bayes.design.readings import whole_arms

@@ -7,21 +7,18 @@ regimen without the evidence beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.errors import Fault, InputError, nearest
 from nmda_bayes.evidence import load_evidence, table
 from nmda_bayes.pharmacokinetics import PharmacokineticModel, models
-from nmda_bayes.pharmacokinetics.models import content_of
 from nmda_bayes.pharmacokinetics.readings import Read, Readings
 from nmda_bayes.spec import AnalysisSpec
-from nmda_bayes.spec.kinetics import ANY_ROUTE, KEY, PharmacokineticsSpec
+from nmda_bayes.spec.kinetics import PharmacokineticsSpec
 
 #: Group of the design that holds the parameters of the models that the spec names.
 KINETICS = "pharmacokinetics"
@@ -123,7 +120,7 @@ class Kinetics:
         if not self.model(agent, self.reference(agent)[0]):
             return math.nan
         if (agent, kind) not in self._reference_values:
-            found = float(self._readings(self.reference_read(agent, kind)).value(kind)[0])
+            found = float(self.readings(self.reference_read(agent, kind)).value(kind)[0])
             self._reference_values[agent, kind] = found
         return self._reference_values[agent, kind]
 
@@ -151,117 +148,24 @@ class Kinetics:
         whole = Read(agent, schedule, math.nan)
         if kind != "concentration_at_outcome":
             return whole
-        return Read(agent, schedule, float(self._readings(whole).ends[0, 0]))
+        return Read(agent, schedule, float(self.readings(whole).ends[0, 0]))
 
-    def _readings(self, read: Read) -> Readings:
-        route, _ = self.reference(read.agent)
-        model = self.published[self.spec.model_name(read.agent, route)]
-        return Readings.of([read], model, route=route, weight=self.weight)
-
-    def faults(self, spec: AnalysisSpec, rows: pd.DataFrame) -> Iterator[Fault]:
-        """Find what the spec has to say of the models and does not, or says wrong.
+    def readings(self, read: Read) -> Readings:
+        """Work out what a reading of an agent's reference regimen depends on.
 
         Parameters
         ----------
-        spec
-            The analysis.
-        rows
-            Rows that ask for a concentration: agent, agent_given, route.
-
-        Yields
-        ------
-        Fault
-            At its key, with the models that exist.
-        """
-        for agent, routes in self.spec.model.items():
-            for route, name in routes.items():
-                if fault := self._model_fault(agent, route, name):
-                    yield fault
-        for agent in self.spec.reference:
-            yield from self._reference_faults(agent)
-        active = rows[rows["agent"] != spec.reference]
-        for given, route in sorted(set(zip(active["agent_given"], active["route"], strict=True))):
-            named = self.spec.model_name(given, route) or given in self.spec.relative_dose
-            known = [] if named else self.models_of(given, route)
-            if known:
-                yield Fault(
-                    f"no pharmacokinetic model of '{given}' by the route '{route}' is named, and"
-                    " a choice among published models is not made for you",
-                    f'Write {given} = {{ {route} = "..." }} under {KEY}.model, one of:'
-                    f" {', '.join(known)}; or name the agent in relative_dose.",
-                    column=f"{KEY}.model.{given}.{route}",
-                )
-        relative = any(EXPOSURES[o.exposure].relative for o in spec.outcomes.values())
-        modelled = active[[bool(self.spec.model_name(a, r)) for a, r in
-                           zip(active["agent_given"], active["route"], strict=True)]]  # fmt: skip
-        for agent in sorted(set(modelled["agent"])) if relative else ():
-            if agent not in self.spec.reference:
-                yield Fault(
-                    f"agent '{agent}' has no reference regimen, and its exposure is relative to it",
-                    f'Write {agent} = {{ iv = "..." }} under [{KEY}.reference].',
-                    column=f"{KEY}.reference.{agent}",
-                )
-
-    def models_of(self, agent: str, route: str) -> list[str]:
-        """List the published models that an agent by a route can be computed with.
-
-        Parameters
-        ----------
-        agent
-            As the evidence names it.
-        route
-            Of its doses.
+        read
+            As `reference_read` gives it.
 
         Returns
         -------
-        list of str
-            Names of reports.
+        Readings
+            At the published parameters.
         """
-        return [
-            name
-            for name, model in self.published.items()
-            if route in model.routes and _tells_of(model, agent)
-        ]
-
-    def _model_fault(self, agent: str, route: str, name: str) -> Fault | None:
-        column = f"{KEY}.model.{agent}" + ("" if route == ANY_ROUTE else f".{route}")
-        if name not in self.published:
-            message = f"no published model is called '{name}'"
-            return Fault(message, nearest(name, list(self.published)), column=column)
-        model = self.published[name]
-        if not _tells_of(model, agent):
-            known = [n for n, m in self.published.items() if _tells_of(m, agent)]
-            mend = f"Models of it: {', '.join(known)}." if known else "No published model is of it."
-            return Fault(f"the model '{name}' is of {model.agent}, not of {agent}", mend,
-                         column=column)  # fmt: skip
-        if route not in (ANY_ROUTE, *model.routes):
-            known = self.models_of(agent, route)
-            mend = f"Models of it: {', '.join(known)}." if known else "No published model has it."
-            return Fault(f"the model '{name}' has no absorption for the route '{route}'", mend,
-                         column=column)  # fmt: skip
-        return None
-
-    def _reference_faults(self, agent: str) -> Iterator[Fault]:
-        route, _ = self.reference(agent)
-        column = f"{KEY}.reference.{agent}.{route}"
-        model = self.model(agent, route)
-        if model is None:
-            if agent not in self.spec.model or self.spec.model_name(agent, route) == "":
-                mend = f"Write {agent} under {KEY}.model, for this route."
-                yield Fault(f"the reference regimen of '{agent}' has no model", mend, column=column)
-            return
-        try:
-            self._readings(self.reference_read(agent, "area"))
-        except InputError as wrong:
-            yield from (Fault(f.message, f.mend, column=column) for f in wrong.faults)
-
-
-def _tells_of(model: PharmacokineticModel, agent: str) -> bool:
-    try:
-        content_of(agent, model)
-    except InputError:
-        return False
-    return True
+        route, _ = self.reference(read.agent)
+        model = self.published[self.spec.model_name(read.agent, route)]
+        return Readings.of([read], model, route=route, weight=self.weight)
 
 
 def kinetics_of(
@@ -333,31 +237,3 @@ def kinetics_tables(evidence: xr.DataTree) -> dict[str, pd.DataFrame]:
     if "conversions" in evidence.children:
         tables["conversions"] = table(evidence, "conversions")
     return tables
-
-
-def kinetics_faults(spec: AnalysisSpec, selected: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
-    """Find what a spec has to say of pharmacokinetic models and does not, or says wrong.
-
-    Parameters
-    ----------
-    spec
-        The analysis.
-    selected
-        Rows of results, and the tables of `kinetics_tables`.
-
-    Yields
-    ------
-    Fault
-        At its key.
-    """
-    kinetics = kinetics_of(spec, selected, every=True)
-    if kinetics is None:
-        return
-    results = selected["results"]
-    asking = {
-        measure
-        for name, outcome in spec.outcomes.items()
-        if EXPOSURES[outcome.exposure].of
-        for measure in (*(outcome.measures or (name,)), "")
-    }
-    yield from kinetics.faults(spec, results[results["outcome"].isin(asking)])
