@@ -6,75 +6,15 @@ Nothing heavy is imported before a verb needs it, so that ``--help`` answers at 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from nmda_bayes import arguments as given
 from nmda_bayes.asked import spec_and_evidence
 from nmda_bayes.errors import EvidenceError, Fault, InputError
 from nmda_bayes.results_folder import new_folder, write_spec, write_tables
-
-DONE, BAD_INPUT, REFUSED, INTERRUPTED = 0, 2, 3, 130
-
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="Bayesian evidence synthesis of NMDA-receptor antagonists: benefit and psychotomimetic"
-    " harm, together, over dose.",
-    epilog="Exit codes: 0 done; 2 bad input; 3 the diagnostics refused the fit (all is written,"
-    " the report says so first).",
-)
-
-Spec = Annotated[str, typer.Argument(help="A spec (TOML), or the name of a shipped one.")]
-Evidence = Annotated[
-    Path | None,
-    typer.Option(
-        "--evidence", help="A folder, or a table of your own, instead of the spec's evidence."
-    ),
-]
-Out = Annotated[Path, typer.Option("--out", help="A new or empty folder for the results.")]
-AnySpec = Annotated[
-    str | None,
-    typer.Argument(
-        help="A spec (TOML), or the name of a shipped one; a generic one is chosen if left out."
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        help="Whose convention a table of your own follows: flat, revman, mbnmadose, netmeta,"
-        " gemtc, escalc, multinma; found by its columns if left out.",
-    ),
-]
-Say = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--say",
-        metavar="KEY=VALUE",
-        help="What a table of your own does not say: groups=vaccine,control; scale=0,10;"
-        " measure=log_OR; and for a generic spec reference=, outcome=, better=, dose.AGENT=.",
-    ),
-]
-
-
-class _Command(TyperCommand):
-    """A verb; ``show --evidence`` with nothing behind it means the shipped base."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Fill in what a bare ``--evidence`` means."""
-        if self.name == "show" and "--evidence" in args:
-            after = args.index("--evidence") + 1
-            if after == len(args) or args[after].startswith("-"):
-                args = [*args[:after], "nmda", *args[after:]]
-        return super().parse_args(ctx, args)
+from nmda_bayes.verbs import DONE, REFUSED, app, stage, verb
 
 
 def main() -> None:
@@ -82,39 +22,12 @@ def main() -> None:
     app()
 
 
-def _verb(function: Callable[..., int]) -> Callable[..., None]:
-    """Make a library call a verb: faults are told and become exit codes, not tracebacks."""
-
-    @wraps(function)
-    def verb(*args: Any, **kwargs: Any) -> None:
-        try:
-            code = function(*args, **kwargs)
-        except InputError as error:
-            for fault in error.faults:
-                typer.echo(f"error: {fault}", err=True)
-            count = len(error.faults)
-            typer.echo(f"{count} fault{'s' if count > 1 else ''}; nothing was written.", err=True)
-            code = BAD_INPUT
-        except OSError as error:
-            typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
-            code = BAD_INPUT
-        except KeyboardInterrupt:
-            typer.echo("interrupted; nothing half-written was left behind.", err=True)
-            code = INTERRUPTED
-        raise typer.Exit(code)
-
-    return app.command(function.__name__, cls=_Command)(verb)
-
-
-@_verb
+@verb
 def check(
-    evidence: Annotated[
-        str,
-        typer.Argument(help="A folder, or a table of your own; the shipped base if left out."),
-    ] = "nmda",
-    reference: Annotated[str, typer.Option(help="The agent at dose 0.")] = "placebo",
-    format: Format = None,
-    say: Say = None,
+    evidence: given.Table = "nmda",
+    reference: given.Reference = "placebo",
+    format: given.Format = None,
+    say: given.Say = None,
 ) -> int:
     """Validate evidence: every fault at once, with file, row, column and the mend.
 
@@ -153,22 +66,14 @@ def check(
     return DONE
 
 
-@_verb
+@verb
 def show(
-    spec: Annotated[
-        str | None,
-        typer.Argument(help="A spec (TOML), or the name of a shipped one; none: the evidence."),
-    ] = None,
-    evidence: Evidence = None,
-    format: Format = None,
-    say: Say = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Without a spec: a new or empty folder for figures and tables."),
-    ] = None,
-    whole: Annotated[
-        bool, typer.Option("--all", help="Without a spec: print long tables whole.")
-    ] = False,
+    spec: given.SpecOrEvidence = None,
+    evidence: given.Evidence = None,
+    format: given.Format = None,
+    say: given.Say = None,
+    out: given.Figures = None,
+    whole: given.Whole = False,
 ) -> int:
     """Print what a spec means and will see; or, with --evidence alone, what evidence there is.
 
@@ -190,13 +95,13 @@ def show(
     return DONE
 
 
-@_verb
+@verb
 def fit(
-    out: Out,
-    spec: AnySpec = None,
-    evidence: Evidence = None,
-    format: Format = None,
-    say: Say = None,
+    out: given.Out,
+    spec: given.AnySpec = None,
+    evidence: given.Evidence = None,
+    format: given.Format = None,
+    say: given.Say = None,
 ) -> int:
     """Fit a spec: writes fit.nc, summary.csv, diagnostics.csv and manifest.json.
 
@@ -205,9 +110,9 @@ def fit(
     return _fit(spec, evidence, out, (format, say))
 
 
-@_verb
+@verb
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that fit or run wrote.")],
+    folder: given.Folder,
 ) -> int:
     """Write report.html, one self-contained page, beside a stored fit.
 
@@ -218,19 +123,19 @@ def report(
     from nmda_bayes.report import write_report
 
     stored = read_fit(folder)
-    with _stage("writing the report"):
+    with stage("writing the report"):
         path = write_report(folder / "report.html", stored)
     typer.echo(f"report: {path}")
     return DONE if check_fit(stored).passed else REFUSED
 
 
-@_verb
+@verb
 def run(
-    out: Out,
-    spec: AnySpec = None,
-    evidence: Evidence = None,
-    format: Format = None,
-    say: Say = None,
+    out: given.Out,
+    spec: given.AnySpec = None,
+    evidence: given.Evidence = None,
+    format: given.Format = None,
+    say: given.Say = None,
 ) -> int:
     """Check the evidence, fit, and report.
 
@@ -241,17 +146,13 @@ def run(
     return _fit(spec, evidence, out, (format, say), report=True)
 
 
-@_verb
+@verb
 def regimens(
-    folder: Annotated[Path, typer.Argument(help="A folder that fit or run wrote.")],
-    schedules: Annotated[
-        list[str], typer.Argument(help='Each in quotes: "0.5 mg/kg over 40 min".')
-    ],
-    agent: Annotated[str, typer.Option(help="What is given.")],
-    condition: Annotated[
-        str | None, typer.Option(help="To whom; may be left out where the fit has one.")
-    ] = None,
-    route: Annotated[str, typer.Option(help="Of the doses.")] = "iv",
+    folder: given.Folder,
+    schedules: given.Schedules,
+    agent: given.Agent,
+    condition: given.Condition = None,
+    route: given.Route = "iv",
 ) -> int:
     """Answer what regimens do, by a stored fit on axes of concentration.
 
@@ -267,27 +168,15 @@ def regimens(
     return DONE
 
 
-@_verb
+@verb
 def sensitivity(
-    spec: Annotated[
-        str, typer.Argument(help="A sensitivity analysis (TOML), or the name of a shipped one.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", help="A folder for the results; run again, it goes on.")
-    ],
-    evidence: Evidence = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes of this machine; this one alone if left out.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="A Dask scheduler's address, tcp://host:port, instead.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="A variant's name; * stands for anything.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and count the variants, and stop.")
-    ] = False,
+    spec: given.Variants,
+    out: given.Resumed,
+    evidence: given.Evidence = None,
+    workers: given.Workers = None,
+    scheduler: given.Scheduler = None,
+    only: given.Only = None,
+    dry_run: given.DryRun = False,
 ) -> int:
     """Run variants of an analysis: other priors, trials, curves, choices; one table, one page.
 
@@ -314,12 +203,12 @@ def sensitivity(
     return DONE if believed else REFUSED
 
 
-@_verb
+@verb
 def simulate(
-    spec: Spec,
-    out: Out,
-    evidence: Evidence = None,
-    seed: Annotated[int | None, typer.Option(help="The spec's own seed if left out.")] = None,
+    spec: given.Spec,
+    out: given.Out,
+    evidence: given.Evidence = None,
+    seed: given.Seed = None,
 ) -> int:
     """Draw evidence from a spec's prior: writes evidence.csv, spec.toml and truth.csv.
 
@@ -358,7 +247,7 @@ def _show_evidence(
     if out is not None:
         from nmda_bayes.figures.evidence_folder import write_evidence_folder
 
-        with new_folder(out), _stage("drawing"):
+        with new_folder(out), stage("drawing"):
             written = write_evidence_folder(out, loaded, reference)
         typer.echo(f"\n{len(written)} files: {out}")
     return DONE
@@ -381,16 +270,16 @@ def _fit(
     from nmda_bayes.inference import write_fit
     from nmda_bayes.report import write_report
 
-    with new_folder(out), _stage(f"compiling and sampling: {read.title}"):
+    with new_folder(out), stage(f"compiling and sampling: {read.title}"):
         result = fit_spec(read, loaded, progress=sys.stderr.isatty())
     write_fit(result, out / "fit.nc")
     if generic:
         write_spec(read, out / "spec.toml")
-    with _stage("checking"):
+    with stage("checking"):
         checks = check_fit(result)
     write_tables(spec, result, checks, out)
     if report:
-        with _stage("writing the report"):
+        with stage("writing the report"):
             path = write_report(out / "report.html", result)
         typer.echo(f"report: {path}")
     typer.echo(f"fit: {out / 'fit.nc'}")
@@ -406,13 +295,6 @@ def _fit(
             err=True,
         )
     return REFUSED
-
-
-@contextmanager
-def _stage(what: str) -> Iterator[None]:
-    """Say what is going on, on standard error, before it takes its time."""
-    typer.echo(f"{what} ...", err=True)
-    yield
 
 
 if __name__ == "__main__":
