@@ -39,7 +39,18 @@ class _Command(TyperCommand):
 
 
 def verb(function: Callable[..., int]) -> Callable[..., None]:
-    """Make a library call a verb: faults are told and become exit codes, not tracebacks."""
+    """Make a library call a verb: faults are told and become exit codes, not tracebacks.
+
+    Parameters
+    ----------
+    function
+        Does what the verb says, and gives the exit code.
+
+    Returns
+    -------
+    Callable[..., None]
+        The verb of that name, on `app`.
+    """
 
     @wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
@@ -64,6 +75,17 @@ def verb(function: Callable[..., int]) -> Callable[..., None]:
 
 @contextmanager
 def stage(what: str) -> Iterator[None]:
-    """Say what is going on, on standard error, before it takes its time."""
+    """Say what is going on, on standard error, before it takes its time.
+
+    Parameters
+    ----------
+    what
+        In words.
+
+    Yields
+    ------
+    None
+        While it goes on.
+    """
     typer.echo(f"{what} ...", err=True)
     yield
