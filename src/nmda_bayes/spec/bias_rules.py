@@ -14,6 +14,7 @@ from nmda_bayes.components.bias import (
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS, LOGIT
 from nmda_bayes.errors import Fault, nearest
+from nmda_bayes.spec.content import mapping
 from nmda_bayes.spec.pooling_rules import prior_rules
 
 HALF = '{ dist = "HalfNormal", kwargs = { sigma = 1 }, why = "..." }'
@@ -38,7 +39,7 @@ def bias_faults(
     Fault
         Each with the dotted key and the mend.
     """
-    biases, at = _mapping(outcome.get("bias")), f"{key}.bias"
+    biases, at = mapping(outcome, "bias"), f"{key}.bias"
     given = {name: part for name, part in biases.items() if isinstance(part, Mapping)}
     if set(given) - {"power"} and not outcome.get("better"):
         yield Fault(
@@ -48,7 +49,7 @@ def bias_faults(
         )
     for name in ("small_study", "unblinding"):
         if name in given:
-            yield from prior_rules(f"{at}.{name}.prior", _mapping(given[name].get("prior")), False)
+            yield from prior_rules(f"{at}.{name}.prior", mapping(given, name, "prior"), False)
     if "risk_of_bias" in given:
         yield from _judgement_faults(f"{at}.risk_of_bias", given["risk_of_bias"])
     if "selection" in given:
@@ -70,7 +71,7 @@ def _judgement_faults(key: str, part: Mapping[str, Any]) -> Iterator[Fault]:
         )
     if part.get("scope") and not part.get("domain"):
         yield Fault("only a domain has a scope", "Remove it.", column=f"{key}.scope")
-    for judgement, prior in _mapping(part.get("priors")).items():
+    for judgement, prior in mapping(part, "priors").items():
         at = f"{key}.priors.{judgement}"
         if judgement == LOW:
             yield Fault(
@@ -82,8 +83,8 @@ def _judgement_faults(key: str, part: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 f"unknown judgement '{judgement}'", nearest(judgement, JUDGEMENTS), column=at
             )
-        yield from prior_rules(at, _mapping(prior), False)
-    yield from prior_rules(f"{key}.spread", _mapping(part.get("spread")), True)
+        yield from prior_rules(at, mapping(prior), False)
+    yield from prior_rules(f"{key}.spread", mapping(part, "spread"), True)
 
 
 def _step_faults(key: str, part: Mapping[str, Any]) -> Iterator[Fault]:
@@ -105,7 +106,7 @@ def _step_faults(key: str, part: Mapping[str, Any]) -> Iterator[Fault]:
                 column=f"{key}.priors",
             )
     for place, prior in enumerate(priors if isinstance(priors, list | tuple) else ()):
-        yield from prior_rules(f"{key}.priors.{place}", _mapping(prior), True)
+        yield from prior_rules(f"{key}.priors.{place}", mapping(prior), True)
 
 
 def _selectable_faults(
@@ -142,7 +143,7 @@ def _selectable_faults(
             "Keep one of the two, and compare them as variants.",
             column=key,
         )
-    if _mapping(given.get("risk_of_bias")).get("spread"):
+    if mapping(given, "risk_of_bias").get("spread"):
         yield Fault(
             "selection needs each trial's variance, and the biases of risk_of_bias have a spread",
             "Remove risk_of_bias.spread.",
@@ -151,7 +152,7 @@ def _selectable_faults(
 
 
 def _weight_faults(key: str, part: Mapping[str, Any]) -> Iterator[Fault]:
-    weights = [w for w in _mapping(part.get("weights")).values() if isinstance(w, int | float)]
+    weights = [w for w in mapping(part, "weights").values() if isinstance(w, int | float)]
     if weights and all(weight == 1 for weight in weights):
         yield Fault(
             "every weight is 1, so that nothing is discounted",
@@ -169,7 +170,7 @@ def _harm_faults(
         mend = nearest(name, others) if others else "Add the outcome that counts the harm."
         yield Fault(f"no other outcome is called '{name}'", mend, column=key)
         return
-    harm, mine = _mapping(outcomes[name]), _mapping(outcomes[own.removeprefix("outcomes.")])
+    harm, mine = mapping(outcomes[name]), mapping(outcomes[own.removeprefix("outcomes.")])
     likelihood = LIKELIHOODS.get(str(harm.get("likelihood")))
     if likelihood is not None and (likelihood.link != LOGIT or likelihood.contrasts):
         yield Fault(
@@ -177,7 +178,7 @@ def _harm_faults(
             'Name an outcome with likelihood = "binomial".',
             column=key,
         )
-    if _mapping(_mapping(harm.get("bias")).get("unblinding")):
+    if mapping(harm, "bias", "unblinding"):
         yield Fault(
             f"outcome '{name}' is itself inflated by unblinding",
             "What betrays an agent must be free of it.",
@@ -190,7 +191,3 @@ def _harm_faults(
             "Use one exposure for both.",
             column=key,
         )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.errors import Fault
+from nmda_bayes.spec.content import mapping
 from nmda_bayes.spec.part_rules import shapes_of
 
 #: The dims of a parameter that differs between agents.
@@ -44,10 +45,9 @@ def consistency_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
             'Write for instance split = ["memantine", "placebo"].',
             column=f"{key}.split",
         )
-    given = outcome.get("parameters")
     poolings = {
         name: str(one.get("pooling"))
-        for name, one in (given.items() if isinstance(given, Mapping) else ())
+        for name, one in mapping(outcome, "parameters").items()
         if isinstance(one, Mapping)
     }
     if poolings.get("baseline", "independent") != "independent":

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.errors import Fault, nearest
-from nmda_bayes.priors import is_share
+from nmda_bayes.errors import Fault
+from nmda_bayes.spec.content import mapping, named_once, names, no_share, unknown_outcomes
 
 KEY = "correlations.errors"
 
@@ -27,26 +27,22 @@ def error_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) -> Ite
     Fault
         Each with the dotted key and the mend.
     """
-    errors = _mapping(_mapping(content.get("correlations")).get("errors"))
+    errors = mapping(content, "correlations", "errors")
     if not errors:
         return
-    named = errors.get("of") or ()
-    named = [named] if isinstance(named, str) else [str(one) for one in named]
-    if len(set(named)) < 2 or len(set(named)) < len(named):
+    named = names(errors.get("of"))
+    if not named_once(named):
         mend = f'Write of = ["...", "..."] with some of: {", ".join(outcomes)}.'
         message = "errors are correlated between two outcomes or more, each named once"
         yield Fault(message, mend, column=f"{KEY}.of")
+    yield from unknown_outcomes(named, outcomes, f"{KEY}.of")
     for name in named:
         yield from _outcome_faults(name, outcomes)
     yield from _source_faults(errors, several=len(named) > 2)
 
 
 def _outcome_faults(name: str, outcomes: Mapping[str, Any]) -> Iterator[Fault]:
-    if name not in outcomes:
-        mend = nearest(name, list(outcomes))
-        yield Fault(f"no outcome is called '{name}'", mend, column=f"{KEY}.of")
-        return
-    outcome = _mapping(outcomes[name])
+    outcome = mapping(outcomes, name)
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
     if likelihood is not None and not likelihood.ties_error:
         able = [one.name for one in LIKELIHOODS.values() if one.ties_error]
@@ -55,7 +51,7 @@ def _outcome_faults(name: str, outcomes: Mapping[str, Any]) -> Iterator[Fault]:
             f"Errors are correlated between outcomes with likelihood {' or '.join(able)}.",
             column=f"{KEY}.of",
         )
-    if _mapping(outcome.get("bias")).get("selection"):
+    if mapping(outcome, "bias").get("selection"):
         yield Fault(
             f"outcome '{name}' is weighed by what was published, one outcome at a time",
             "Remove its bias.selection, or do not correlate its errors.",
@@ -77,16 +73,10 @@ def _source_faults(errors: Mapping[str, Any], *, several: bool) -> Iterator[Faul
     if several and isinstance(number, int | float) and number < 0:
         message = "three outcomes or more cannot all go against each other"
         yield Fault(message, "Write a number from 0 to 1.", column=f"{KEY}.correlation")
-    prior = _mapping(errors.get("prior"))
-    kwargs = prior.get("kwargs")
-    if isinstance(kwargs, Mapping) and not is_share(str(prior.get("dist")), kwargs):
+    if no_share(errors.get("prior")):
         yield Fault(
             "a correlation of errors with a prior lies between 0 and 1, this prior does not",
             'Write for instance { dist = "Beta", kwargs = { alpha = 2, beta = 2 }, why = "..." };'
             " a negative one is declared as a number.",
             column=f"{KEY}.prior",
         )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
 from nmda_bayes.errors import Fault, nearest
-from nmda_bayes.priors import is_share
+from nmda_bayes.spec.content import mapping, no_share
 
 SHARE = '{ dist = "Beta", kwargs = { alpha = 1, beta = 9 }, why = "..." }'
 
@@ -27,8 +27,7 @@ def own_parameters(likelihood: Likelihood, outcome: Mapping[str, Any]) -> tuple[
     tuple[str, ...]
         Those that need a prior.
     """
-    options = outcome.get("likelihood_options")
-    given = options if isinstance(options, Mapping) else {}
+    given = mapping(outcome, "likelihood_options")
     return tuple(name for name in likelihood.parameters if name not in given)
 
 
@@ -86,8 +85,7 @@ def likelihood_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
     if likelihood is None:
         return
-    options = outcome.get("likelihood_options")
-    for name, value in (options if isinstance(options, Mapping) else {}).items():
+    for name, value in mapping(outcome, "likelihood_options").items():
         at = f"{key}.likelihood_options.{name}"
         if name not in likelihood.parameters:
             message = f"likelihood '{likelihood.name}' has no parameter '{name}'"
@@ -95,13 +93,9 @@ def likelihood_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(message, mend, column=at)
         elif isinstance(value, int | float):
             yield from _number_faults(at, name, value, likelihood)
-    parameters = outcome.get("parameters")
     for name in likelihood.shares:
-        part = parameters.get(name) if isinstance(parameters, Mapping) else None
-        priors = part.get("priors") if isinstance(part, Mapping) else None
-        for slot, prior in (priors if isinstance(priors, Mapping) else {}).items():
-            kwargs = prior.get("kwargs") if isinstance(prior, Mapping) else None
-            if isinstance(kwargs, Mapping) and not is_share(str(prior.get("dist")), kwargs):
+        for slot, prior in mapping(outcome, "parameters", name, "priors").items():
+            if no_share(prior):
                 yield Fault(
                     f"'{name}' lies between 0 and 1, this prior does not",
                     f"Write for instance {SHARE}.",

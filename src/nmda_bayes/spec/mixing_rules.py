@@ -11,7 +11,7 @@ from typing import Any
 
 from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS, Likelihood
 from nmda_bayes.errors import Fault, nearest
-from nmda_bayes.priors import is_share
+from nmda_bayes.spec.content import mapping, names, no_share, unknown_outcomes
 
 EXAMPLE = '{ dist = "Beta", kwargs = { alpha = 5, beta = 5 }, why = "..." }'
 
@@ -88,30 +88,17 @@ def crossover_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) ->
     Fault
         Each with the dotted key and the mend.
     """
-    designs = content.get("designs")
-    crossover = designs.get("crossover") if isinstance(designs, Mapping) else None
-    if not isinstance(crossover, Mapping):
-        return
-    key = "designs.crossover"
-    parallel = crossover.get("as_parallel") or ()
-    parallel = [parallel] if isinstance(parallel, str) else list(parallel)
-    for name in parallel:
-        if name not in outcomes:
-            yield Fault(
-                f"no outcome is called '{name}'",
-                nearest(str(name), list(outcomes)),
-                column=f"{key}.as_parallel",
-            )
-    prior = crossover.get("within_person_correlation")
-    written = prior if isinstance(prior, Mapping) else {}
-    kwargs = written.get("kwargs")
-    if isinstance(kwargs, Mapping) and not is_share(str(written.get("dist")), kwargs):
+    crossover = mapping(content, "designs", "crossover")
+    key, rho = "designs.crossover", crossover.get("within_person_correlation")
+    parallel = names(crossover.get("as_parallel"))
+    yield from unknown_outcomes(parallel, outcomes, f"{key}.as_parallel")
+    if no_share(rho):
         yield Fault(
             "a within-person correlation lies between 0 and 1, this prior does not",
             f"Write for instance {EXAMPLE}.",
             column=f"{key}.within_person_correlation",
         )
-    if crossover.get("periods") == "first" and (prior is not None or parallel):
+    if crossover.get("periods") == "first" and (rho is not None or parallel):
         yield Fault(
             "with the first period alone no person is in two arms",
             'Remove within_person_correlation and as_parallel, or write periods = "all".',

@@ -9,6 +9,7 @@ from nmda_bayes.components.curves import CURVES, Shapes
 from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS, LOGIT
 from nmda_bayes.errors import Fault
 from nmda_bayes.published_priors import HETEROGENEITY, LIBRARIES, LOG_OR, SMD
+from nmda_bayes.spec.content import mapping
 
 
 def shapes_of(outcome: Mapping[str, Any]) -> Shapes | None:
@@ -81,10 +82,8 @@ def library_prior_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault
     Fault
         A prior of another quantity, of another scale, or with other numbers than its source has.
     """
-    parameters = outcome.get("parameters")
-    for name, parameter in (parameters if isinstance(parameters, Mapping) else {}).items():
-        priors = parameter.get("priors") if isinstance(parameter, Mapping) else None
-        for slot, prior in (priors if isinstance(priors, Mapping) else {}).items():
+    for name, parameter in mapping(outcome, "parameters").items():
+        for slot, prior in mapping(parameter, "priors").items():
             if isinstance(prior, Mapping):
                 at = f"{key}.parameters.{name}.priors.{slot}"
                 yield from _prior_faults(at, name, prior, outcome)

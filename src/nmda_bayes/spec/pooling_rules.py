@@ -10,6 +10,7 @@ from nmda_bayes.components.pooling import HEAVY, POOLINGS, SPREADS, Pooling
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.priors import EXAMPLE, is_positive, prior_faults
+from nmda_bayes.spec.content import mapping, named_once, names
 from nmda_bayes.spec.likelihood_rules import is_own_positive, own_poolings
 
 BASELINE = "baseline"
@@ -63,7 +64,7 @@ def parameter_faults(
         Each with the dotted key and the mend.
     """
     pooling = POOLINGS.get(str(parameter.get("pooling")))
-    priors = _mapping(parameter.get("priors"))
+    priors = mapping(parameter, "priors")
     of_arms = HETEROGENEITIES.get(heterogeneity)
     heavy = pooling is not None and pooling.heavy
     if name == HETEROGENEITY_SD and of_arms is not None:
@@ -73,15 +74,15 @@ def parameter_faults(
         yield from _slot_faults(f"{key}.priors", pooling, priors, heavy)
         yield from _stratum_faults(key, name, pooling, parameter)
     yield from _tail_faults(key, parameter, heavy)
-    for covariate, part in _mapping(parameter.get("covariates")).items():
+    for covariate, part in mapping(parameter, "covariates").items():
         at = f"{key}.covariates.{covariate}"
-        yield from _covariate_faults(at, name, _mapping(part), on_natural_scale)
+        yield from _covariate_faults(at, name, mapping(part), on_natural_scale)
     for slot, prior in priors.items():
         must_be_positive = slot.startswith((*SPREADS, NU)) or (
             slot in ("location", "each")
             and (on_natural_scale or name in POSITIVE or is_own_positive(name))
         )
-        yield from prior_rules(f"{key}.priors.{slot}", _mapping(prior), must_be_positive)
+        yield from prior_rules(f"{key}.priors.{slot}", mapping(prior), must_be_positive)
 
 
 def _fit_faults(key: str, name: str, pooling: Pooling, on_natural_scale: bool) -> Iterator[Fault]:
@@ -121,7 +122,7 @@ def _slot_faults(
 def _tail_faults(key: str, parameter: Mapping[str, Any], heavy: bool) -> Iterator[Fault]:
     """Ask for degrees of freedom where tails are heavy, once, and nowhere else."""
     number = parameter.get(NU)
-    given = (number is not None) + (NU in _mapping(parameter.get("priors")))
+    given = (number is not None) + (NU in mapping(parameter, "priors"))
     at = f"{key}.{NU}"
     if not heavy and given:
         yield Fault(
@@ -196,7 +197,7 @@ def _covariate_faults(
             "a covariate has one source", "Keep column (with level or without) or measure.",
             column=key,
         )  # fmt: skip
-    yield from prior_rules(f"{key}.prior", _mapping(covariate.get("prior")), False)
+    yield from prior_rules(f"{key}.prior", mapping(covariate, "prior"), False)
 
 
 def prior_rules(key: str, prior: Mapping[str, Any], must_be_positive: bool) -> Iterator[Fault]:
@@ -249,8 +250,8 @@ def class_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) -> Ite
     if content.get("classes"):
         return
     for name, outcome in outcomes.items():
-        for parameter, part in _mapping(_mapping(outcome).get("parameters")).items():
-            pooling = POOLINGS.get(str(_mapping(part).get("pooling")))
+        for parameter, part in mapping(outcome, "parameters").items():
+            pooling = POOLINGS.get(str(mapping(part).get("pooling")))
             if pooling is not None and pooling.of_classes:
                 yield Fault(
                     f"pooling '{pooling.name}' needs the classes of the agents",
@@ -277,17 +278,16 @@ def agent_correlation_faults(
     Fault
         Each with the dotted key and the mend.
     """
-    correlation = _mapping(_mapping(content.get("correlations")).get("agent"))
+    correlation = mapping(content, "correlations", "agent")
     if not correlation:
         return
     key = "correlations.agent.of"
-    named = correlation.get("of") or ()
-    named = [named] if isinstance(named, str) else [str(one) for one in named]
+    named = names(correlation.get("of"))
     able = [
         f"{name}.{parameter}"
         for name, outcome in outcomes.items()
-        for parameter, part in _mapping(_mapping(outcome).get("parameters")).items()
-        if (pooling := POOLINGS.get(str(_mapping(part).get("pooling")))) and "agent" in pooling.dims
+        for parameter, part in mapping(outcome, "parameters").items()
+        if (pooling := POOLINGS.get(str(mapping(part).get("pooling")))) and "agent" in pooling.dims
     ]
     for one in named:
         if one not in able:
@@ -296,13 +296,9 @@ def agent_correlation_faults(
                 nearest(one, able) if able else 'Pool it by "agent" or "agent_and_condition".',
                 column=key,
             )
-    if len(set(named)) < 2 or len(set(named)) < len(named):
+    if not named_once(named):
         yield Fault(
             "a correlation is between two parameters or more, each named once",
             f'Write of = ["outcome.parameter", ...]. Possible: {", ".join(able)}.',
             column=key,
         )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

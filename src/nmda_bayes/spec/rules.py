@@ -18,6 +18,7 @@ from nmda_bayes.errors import Fault, nearest
 from nmda_bayes.priors import EXAMPLE
 from nmda_bayes.spec.bias_rules import bias_faults
 from nmda_bayes.spec.consistency_rules import consistency_faults
+from nmda_bayes.spec.content import mapping
 from nmda_bayes.spec.error_rules import error_faults
 from nmda_bayes.spec.kinetics import kinetics_faults
 from nmda_bayes.spec.likelihood_rules import likelihood_faults, own_parameters
@@ -93,16 +94,16 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     Fault
         Each with the dotted key and the mend.
     """
-    outcomes = _mapping(content.get("outcomes"))
+    outcomes = mapping(content, "outcomes")
     for name, outcome in outcomes.items():
-        yield from _outcome_faults(f"outcomes.{name}", _mapping(outcome))
-        yield from curve_faults(f"outcomes.{name}", _mapping(outcome))
-        yield from library_prior_faults(f"outcomes.{name}", _mapping(outcome))
-        yield from mixing_faults(f"outcomes.{name}", _mapping(outcome))
-        yield from consistency_faults(f"outcomes.{name}", _mapping(outcome))
-        yield from likelihood_faults(f"outcomes.{name}", _mapping(outcome))
-        yield from bias_faults(f"outcomes.{name}", _mapping(outcome), outcomes)
-        yield from time_faults(f"outcomes.{name}", _mapping(outcome))
+        yield from _outcome_faults(f"outcomes.{name}", mapping(outcome))
+        yield from curve_faults(f"outcomes.{name}", mapping(outcome))
+        yield from library_prior_faults(f"outcomes.{name}", mapping(outcome))
+        yield from mixing_faults(f"outcomes.{name}", mapping(outcome))
+        yield from consistency_faults(f"outcomes.{name}", mapping(outcome))
+        yield from likelihood_faults(f"outcomes.{name}", mapping(outcome))
+        yield from bias_faults(f"outcomes.{name}", mapping(outcome), outcomes)
+        yield from time_faults(f"outcomes.{name}", mapping(outcome))
     yield from crossover_faults(content, outcomes)
     yield from repeated_faults(content, outcomes)
     yield from class_faults(content, outcomes)
@@ -110,7 +111,7 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _correlation_faults(content, outcomes)
     yield from error_faults(content, outcomes)
     yield from kinetics_faults(content)
-    window = {k: v for k, v in _mapping(content.get("window")).items() if isinstance(v, str)}
+    window = {k: v for k, v in mapping(content, "window").items() if isinstance(v, str)}
     for side in ("benefit", "harm"):
         if side in window and window[side] not in outcomes:
             yield Fault(
@@ -121,12 +122,8 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _window_faults(window, outcomes)
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _window_faults(window: Mapping[str, Any], outcomes: Mapping[str, Any]) -> Iterator[Fault]:
-    benefit, harm = (_mapping(outcomes.get(str(window.get(side)))) for side in ("benefit", "harm"))
+    benefit, harm = (mapping(outcomes.get(str(window.get(side)))) for side in ("benefit", "harm"))
     if benefit and not benefit.get("better"):
         yield Fault(
             "a window needs to know which way of the benefit is better",
@@ -150,13 +147,13 @@ def _window_faults(window: Mapping[str, Any], outcomes: Mapping[str, Any]) -> It
 
 
 def _correlation_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) -> Iterator[Fault]:
-    if _mapping(content.get("correlations")).get("heterogeneity") is None:
+    if mapping(content, "correlations").get("heterogeneity") is None:
         return
     key = "correlations.heterogeneity"
     if len(outcomes) < 2:
         yield Fault("a single outcome has nothing to be correlated with", "Remove it.", column=key)
     for name, outcome in outcomes.items():
-        if _mapping(outcome).get("heterogeneity") == "none":
+        if mapping(outcome).get("heterogeneity") == "none":
             yield Fault(
                 f"outcome '{name}' has no heterogeneity to correlate",
                 f'Give outcomes.{name} heterogeneity = "arm", or remove the correlation.',
@@ -166,7 +163,7 @@ def _correlation_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any])
 
 def _outcome_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
     needed = needed_parameters(outcome)
-    given = _mapping(outcome.get("parameters"))
+    given = mapping(outcome, "parameters")
     shapes = shapes_of(outcome)
     advice = shapes.advice() if shapes is not None else {}
     if needed is not None:
@@ -200,7 +197,7 @@ def _outcome_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
         yield from parameter_faults(
             f"{key}.parameters.{name}",
             name,
-            _mapping(parameter),
+            mapping(parameter),
             on_natural_scale=needed is not None and name not in needed,
             heterogeneity=str(outcome.get("heterogeneity")),
         )

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.time import COURSES, EDGES, Course
-from nmda_bayes.errors import Fault, nearest
-from nmda_bayes.priors import is_share
+from nmda_bayes.errors import Fault
+from nmda_bayes.spec.content import mapping, names, no_share, unknown_outcomes
 from nmda_bayes.spec.prior import Frozen, PriorSpec, known, listed
 
 ALL_READINGS = "every_reading"
@@ -96,7 +96,7 @@ def time_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
     for name, message, mend in course.option_faults(options):
         yield Fault(message, mend, column=f"{key}.course_options.{name}")
     time = outcome.get("time")
-    time = time if isinstance(time, Mapping) else {}
+    time = mapping(time)
     timed = bool(course.clocks)
     if timed and not time:
         yield Fault(
@@ -139,27 +139,18 @@ def repeated_faults(content: Mapping[str, Any], outcomes: Mapping[str, Any]) -> 
     Fault
         Each with the dotted key and the mend.
     """
-    designs = content.get("designs")
-    repeated = designs.get("repeated") if isinstance(designs, Mapping) else None
-    given = repeated if isinstance(repeated, Mapping) else {}
+    given = mapping(content, "designs", "repeated")
     key, rho = "designs.repeated", given.get("within_arm_correlation")
-    independent = given.get("as_independent") or ()
-    independent = [independent] if isinstance(independent, str) else list(independent)
-    for name in independent:
-        if name not in outcomes:
-            mend = nearest(str(name), list(outcomes))
-            yield Fault(f"no outcome is called '{name}'", mend, column=f"{key}.as_independent")
-    prior = rho if isinstance(rho, Mapping) else {}
-    kwargs = prior.get("kwargs")
-    if isinstance(kwargs, Mapping) and not is_share(str(prior.get("dist")), kwargs):
+    independent = names(given.get("as_independent"))
+    yield from unknown_outcomes(independent, outcomes, f"{key}.as_independent")
+    if no_share(rho):
         yield Fault(
             "a within-arm correlation lies between 0 and 1, this prior does not",
             f"Write for instance {EXAMPLE}, or a number.",
             column=f"{key}.within_arm_correlation",
         )
     for name, outcome in outcomes.items():
-        time = outcome.get("time") if isinstance(outcome, Mapping) else None
-        if not isinstance(time, Mapping) or time.get("rule") != ALL_READINGS:
+        if mapping(outcome, "time").get("rule") != ALL_READINGS:
             continue
         likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
         splits = likelihood is not None and likelihood.splits_error
