@@ -15,7 +15,7 @@ from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference.exact import reasons_against
 from nmda_bayes.model import model_of
 from nmda_bayes.pharmacokinetics import published_model
-from nmda_bayes.pharmacokinetics.draws import log_sd
+from nmda_bayes.pharmacokinetics.parameter import log_sd
 from nmda_bayes.pharmacokinetics.readings import Read, Readings
 from tests import specs
 from tests.conftest import value_of
@@ -82,9 +82,11 @@ def test_a_parameter_has_a_prior_where_its_error_is_published_and_wanted(evidenc
     assert ("exposure" in model.named_vars) == bool(kinetic)
 
 
-def test_slopes_by_kinetic_parameters_are_those_of_finite_differences(evidence):
+@pytest.mark.parametrize("at_site", [False, True])
+def test_slopes_by_kinetic_parameters_are_those_of_finite_differences(evidence, at_site):
     """Peaks of an infusion, of a train whose last peaks nearly tie, and of bolus and infusion."""
     kinetic = published_model("Simons2022", evidence)
+    kinetic = kinetic.with_effect_site(0.1, 0.5) if at_site else kinetic
     schedules = (
         FORTY,
         "0.35 mg/kg/h for 4 h, 10 days",
@@ -93,7 +95,8 @@ def test_slopes_by_kinetic_parameters_are_those_of_finite_differences(evidence):
     arms = [Read("ketamine", text, np.nan) for text in schedules]
     readings = Readings.of(arms, kinetic, route="iv", weight=70.0)
     symbols = readings.symbols
-    assert symbols == ("V1", "V2", "V3", "CL", "Q2", "Q3")
+    site = ("effect_site_half_life",) if at_site else ()
+    assert symbols == ("V1", "V2", "V3", "CL", "Q2", "Q3", *site)
     values = np.array([kinetic.parameters["s_ketamine", symbol].value for symbol in symbols])
     variables = [pt.dscalar(symbol) for symbol in symbols]
     weights = np.array([1.0, 2.0, -0.5])

@@ -51,6 +51,7 @@ class Body:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.rates: dict[tuple[str, str], float] = {}
+        self.watched: dict[tuple[str, str], float] = {}
 
     def pool(self, name: str) -> int:
         if name not in self.names:
@@ -64,6 +65,12 @@ class Body:
             self.pool(target)
         self.rates[source, target] = self.rates.get((source, target), 0.0) + rate
 
+    def watch(self, source: str, target: str, rate: float) -> None:
+        """Let a pool follow another one and take nothing from it."""
+        self.pool(source)
+        self.pool(target)
+        self.watched[source, target] = rate
+
     def exchange(self, one: str, other: str, flow: float, v_one: float, v_other: float) -> None:
         self.flow(one, other, flow / v_one)
         self.flow(other, one, flow / v_other)
@@ -74,6 +81,9 @@ class Body:
             out[self.pool(source), self.pool(source)] -= rate
             if target:
                 out[self.pool(target), self.pool(source)] += rate
+        for (source, target), rate in self.watched.items():
+            out[self.pool(target), self.pool(target)] -= rate
+            out[self.pool(target), self.pool(source)] += rate
         return out
 
     def solve(self, inputs, times, *, stiff: bool = False) -> dict[str, np.ndarray]:

@@ -46,7 +46,7 @@ def test_axes_courses_and_the_map_are_drawn(blocks):
 
 def test_kinetic_parameters_stand_before_and_after(blocks):
     tables = [block for block in blocks if hasattr(block, "rows")]
-    learned = next(t for t in tables if "as published and after the trials" in t.caption)
+    learned = next(t for t in tables if "before and after the trials" in t.caption)
     (row,) = learned.rows
     assert row[:2] == ("Simons2022", "CL, L/h")
     # Quantiles of three draws: 50, 56 and 62.

@@ -7,6 +7,8 @@ from nmda_bayes.design import build_design
 from nmda_bayes.report.kinetic_lines import kinetic_lines
 from tests import specs
 from tests.estimands.test_regimens import FORTY, spec_of
+from tests.model.test_effect_site import READ
+from tests.model.test_effect_site import spec_of as at_site
 
 
 def test_models_errors_references_and_assumptions_are_told():
@@ -15,6 +17,14 @@ def test_models_errors_references_and_assumptions_are_told():
     assert f"ketamine (any route): Simons2022, arterial plasma; 1 is {FORTY} by iv" in said
     assert "Simons2022: log-normal, log SD V1 0.078" in said
     assert "a body of 70 kg; parameters published" in said
+
+
+def test_effect_sites_are_told():
+    prior = specs.prior("LogNormal", mu=0.0, sigma=0.5)
+    for site, words in ((0.2, "half-life 0.2 h, held"), (prior, "log-normal around 1 h, log SD")):
+        spec = at_site(site=site)
+        said = "\n".join(kinetic_lines(spec, build_design(spec, nb.load_evidence(READ))))
+        assert "effect site of pain, s_ketamine: " + words in said
 
 
 def test_doses_have_no_such_lines():

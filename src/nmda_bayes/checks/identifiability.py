@@ -32,7 +32,7 @@ PRIOR_ONLY_FROM: Final = 0.7
 WEAK_FROM: Final = 0.5
 BINS: Final = 20
 #: Variables that describe single arms or studies: nuisances here.
-NUISANCE: Final = ("eta", "baseline", SHIFT, HARM_BASELINE, *SELECTED)
+NUISANCE: Final = ("eta", "exposure", "baseline", SHIFT, HARM_BASELINE, *SELECTED)
 
 
 def parameters_of(fit: xr.DataTree) -> list[str]:

@@ -4,10 +4,12 @@ An exposure turns the arms of a study into one number each, 0 for the reference.
 not say is NaN, and the design leaves that arm out and says so; nothing is guessed here.
 
 Concentrations come in as columns of the arms, worked out by the published models that the spec
-names and up to the hour of the reading; a concentration that is relative is over that of the
-agent's reference regimen, so that 1 is the reference regimen on every relative axis.
+names and up to the hour of the reading, in blood or at the effect site. Each stands in the
+catalogue twice: as it is, and over that of the agent's reference regimen, so that 1 is the
+reference regimen on every relative axis.
 
-To add an exposure, write its function under one `@exposure` line.
+To add an exposure, write its function under one `@exposure` line; a concentration is one line of
+`CONCENTRATIONS`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ class Exposure:
         The concentration that it is, as `nmda_bayes.pharmacokinetics` names it; empty for a dose.
     relative
         Whether 1 is the agent's own reference.
+    at_site
+        Whether it is that at the effect site, which follows blood.
     """
 
     name: str
@@ -46,13 +50,14 @@ class Exposure:
     missing: str
     of: str = ""
     relative: bool = False
+    at_site: bool = False
 
 
 EXPOSURES: dict[str, Exposure] = {}
 
 
 def exposure(
-    axis: str, missing: str, *, of: str = "", relative: bool = False
+    axis: str, missing: str, *, relative: bool = False
 ) -> Callable[[Callable[..., Any]], Exposure]:
     """Enter a function in the catalogue under its name.
 
@@ -62,8 +67,6 @@ def exposure(
         The label of the dose axis.
     missing
         Why an arm without a value has none.
-    of
-        The concentration that it is; empty for a dose.
     relative
         Whether 1 is the agent's own reference.
 
@@ -74,7 +77,7 @@ def exposure(
     """
 
     def enter(formula: Callable[..., Any]) -> Exposure:
-        made = Exposure(formula.__name__, formula, axis, missing, of, relative)
+        made = Exposure(formula.__name__, formula, axis, missing, relative=relative)
         EXPOSURES[made.name] = made
         return made
 
@@ -106,94 +109,81 @@ def dose_relative_to_reference(arms: pd.DataFrame, references: pd.DataFrame) -> 
     return np.where(arms["dose"].to_numpy(float) == 0, 0.0, relative)
 
 
-_NO_CONCENTRATION = "no concentration can be worked out"
+@dataclass(frozen=True, slots=True)
+class Concentration:
+    """A concentration that an effect may follow.
+
+    Attributes
+    ----------
+    axis
+        What it is, in words.
+    of
+        The same as `nmda_bayes.pharmacokinetics` names it.
+    over
+        What it is a multiple of, where it is relative.
+    at_site
+        Whether it is that at the effect site.
+    """
+
+    axis: str
+    of: str
+    over: str = "the agent's reference regimen"
+    at_site: bool = False
+
+    def entered_as(self, name: str) -> tuple[Exposure, Exposure]:
+        """Make its two exposures.
+
+        Parameters
+        ----------
+        name
+            What a spec calls the first of them.
+
+        Returns
+        -------
+        tuple of Exposure
+            In ng/mL, and in multiples of the reference.
+        """
+        unit = "ng h/mL" if self.of == "area" else "ng/mL"
+        missing = "no concentration can be worked out"
+        relative, multiples = f"{name}_relative_to_reference", f"in multiples of {self.over}"
+        return (
+            Exposure(name, _column(self.of), f"{self.axis}, {unit}", missing, self.of,
+                     at_site=self.at_site),
+            Exposure(relative, _column(f"{self.of}_relative"), f"{self.axis}, {multiples}",
+                     missing, self.of, relative=True, at_site=self.at_site),
+        )  # fmt: skip
 
 
-@exposure("peak concentration up to the reading, ng/mL", _NO_CONCENTRATION, of="peak_concentration")
-def peak_concentration(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The highest concentration before the outcome was read."""
-    return _column(arms, "peak_concentration")
+def _column(name: str) -> Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]:
+    """Read what was worked out already."""
+
+    def read(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
+        if name not in arms:
+            return np.full(len(arms), np.nan)
+        return arms[name].to_numpy(float)
+
+    return read
 
 
-@exposure(
-    "average concentration over the treatment, up to the reading, ng/mL",
-    _NO_CONCENTRATION,
-    of="average_concentration",
+PEAK, AT_OUTCOME = "peak_concentration", "concentration_at_outcome"
+CONCENTRATIONS = {
+    PEAK: Concentration("peak concentration up to the reading", PEAK),
+    "average_concentration": Concentration(
+        "average concentration over the treatment, up to the reading", "average_concentration"
+    ),
+    AT_OUTCOME: Concentration(
+        "concentration when the outcome was read", AT_OUTCOME,
+        over="that at the end of the agent's reference regimen",
+    ),
+    "area": Concentration("area under the concentration up to the reading", "area"),
+    "effect_site_concentration": Concentration(
+        "concentration at the effect site when the outcome was read", AT_OUTCOME,
+        over="that at the end of the agent's reference regimen", at_site=True,
+    ),
+    "peak_effect_site_concentration": Concentration(
+        "peak concentration at the effect site up to the reading", PEAK, at_site=True
+    ),
+}  # fmt: skip
+EXPOSURES.update(
+    (made.name, made) for name, one in CONCENTRATIONS.items() for made in one.entered_as(name)
 )
-def average_concentration(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The mean concentration from the first dose to the end of treatment, or to the reading."""
-    return _column(arms, "average_concentration")
-
-
-@exposure(
-    "concentration when the outcome was read, ng/mL",
-    _NO_CONCENTRATION,
-    of="concentration_at_outcome",
-)
-def concentration_at_outcome(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The concentration at the hour of the reading."""
-    return _column(arms, "concentration_at_outcome")
-
-
-@exposure("area under the concentration up to the reading, ng h/mL", _NO_CONCENTRATION, of="area")
-def area(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The area under the concentration from the first dose to the reading."""
-    return _column(arms, "area")
-
-
-@exposure(
-    "peak concentration up to the reading, in multiples of the agent's reference regimen",
-    _NO_CONCENTRATION,
-    of="peak_concentration",
-    relative=True,
-)
-def peak_concentration_relative_to_reference(
-    arms: pd.DataFrame, references: pd.DataFrame
-) -> np.ndarray:
-    """The peak over that of the agent's reference regimen."""
-    return _column(arms, "peak_concentration_relative")
-
-
-@exposure(
-    "average concentration over the treatment, up to the reading, in multiples of the agent's"
-    " reference regimen",
-    _NO_CONCENTRATION,
-    of="average_concentration",
-    relative=True,
-)
-def average_concentration_relative_to_reference(
-    arms: pd.DataFrame, references: pd.DataFrame
-) -> np.ndarray:
-    """The average over that of the agent's reference regimen."""
-    return _column(arms, "average_concentration_relative")
-
-
-@exposure(
-    "concentration when the outcome was read, in multiples of that at the end of the agent's"
-    " reference regimen",
-    _NO_CONCENTRATION,
-    of="concentration_at_outcome",
-    relative=True,
-)
-def concentration_at_outcome_relative_to_reference(
-    arms: pd.DataFrame, references: pd.DataFrame
-) -> np.ndarray:
-    """The concentration at the reading over what the reference regimen leaves at its end."""
-    return _column(arms, "concentration_at_outcome_relative")
-
-
-@exposure(
-    "area under the concentration up to the reading, in multiples of the agent's reference regimen",
-    _NO_CONCENTRATION,
-    of="area",
-    relative=True,
-)
-def area_relative_to_reference(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The area over the whole area of the agent's reference regimen."""
-    return _column(arms, "area_relative")
-
-
-def _column(arms: pd.DataFrame, name: str) -> np.ndarray:
-    if name not in arms:
-        return np.full(len(arms), np.nan)
-    return arms[name].to_numpy(float)

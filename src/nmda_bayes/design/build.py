@@ -20,8 +20,8 @@ from nmda_bayes.design.choice_faults import (
 )
 from nmda_bayes.design.choose import Chosen, Tables, choose
 from nmda_bayes.design.error_correlation import add_error_correlation
-from nmda_bayes.design.kinetics import KINETICS, kinetics_of, kinetics_tables
 from nmda_bayes.design.kinetics_faults import kinetics_faults
+from nmda_bayes.design.named_models import KINETICS, kinetics_of, kinetics_tables
 from nmda_bayes.design.own_curves import curve_faults
 from nmda_bayes.design.readings import whole_arms
 from nmda_bayes.design.splitting import original_agent, relabelled, split_faults

@@ -170,7 +170,7 @@ def _arms_of(
         sieve.keep(
             sieve.rows["same_people"] == 0, "a crossover trial, and not its first period alone"
         )
-    sieve.rows = placed(spec, outcome, sieve.rows, selected)
+    sieve.rows = placed(spec, sieve.outcome, sieve.rows, selected)
     sieve.keep(sieve.rows["exposure"].notna(), sieve.rows["exposure_missing"])
     if outcome.time is not None:
         keep_time(sieve, outcome.time)
@@ -202,7 +202,7 @@ def _choose_contrasts(name: str, spec: AnalysisSpec, selected: Tables, taken: se
         sieve.rows = stretch(outcome, rows, levels="estimate", spreads="se comparator_se")
     keep_complete(sieve, ("estimate", "se"))
     for side in ("", "comparator_"):
-        arms = placed(spec, outcome, _side(sieve.rows, selected, side), selected)
+        arms = placed(spec, name, _side(sieve.rows, selected, side), selected)
         sieve.rows = sieve.rows.assign(**{f"{side}exposure": arms["exposure"]})
         sieve.keep(sieve.rows[f"{side}exposure"].notna(), arms["exposure_missing"])
     if outcome.time is not None:

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.design.kinetics import Kinetics, kinetics_of
+from nmda_bayes.design.kinetics import Kinetics
+from nmda_bayes.design.named_models import kinetics_of
 from nmda_bayes.design.sieve import exposure_of
 from nmda_bayes.pharmacokinetics import arm_exposures
 from nmda_bayes.pharmacokinetics.arms import EXPOSURES as CONCENTRATIONS
 from nmda_bayes.regimens import parse_regimen
-from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
+from nmda_bayes.spec import AnalysisSpec
 
 #: Columns of an arm by which its exposure is worked out again: in the graph, of a draw.
 READ_COLUMNS = ("agent_given", "schedule", "kinetic_model", "read_at")
@@ -30,7 +31,7 @@ PEAK = "peak_concentration"
 
 def placed(
     spec: AnalysisSpec,
-    outcome: OutcomeSpec,
+    name: str,
     rows: pd.DataFrame,
     selected: Mapping[str, pd.DataFrame],
 ) -> pd.DataFrame:
@@ -40,7 +41,7 @@ def placed(
     ----------
     spec
         The analysis.
-    outcome
+    name
         Its outcome.
     rows
         With agent, agent_given, route, schedule, study, time_hours and dose columns.
@@ -53,13 +54,14 @@ def placed(
         The rows with ``exposure`` (NaN where there is none), ``exposure_missing``, the reason, and,
         on an axis of concentrations, `READ_COLUMNS` and the flags in ``dose_note``.
     """
+    outcome = spec.outcomes[name]
     kind = EXPOSURES[outcome.exposure]
     references = selected["references"]
     kinetics = kinetics_of(spec, selected)
     if not kind.of or kinetics is None:
         exposure = exposure_of(spec, outcome, rows, references)
         return rows.assign(exposure=exposure, exposure_missing=kind.missing)
-    rows = _described(rows)
+    rows, kinetics = _described(rows), kinetics.of_outcome(name)
     found = _concentrations(spec, rows, kinetics, selected.get("conversions"), kind.of)
     values = found[kind.of].to_numpy(float)
     missing, note = found[f"{kind.of}_missing"], found["note"]

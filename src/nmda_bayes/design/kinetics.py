@@ -1,27 +1,24 @@
-"""The published models that an analysis names, read and ready: concentrations of its agents.
-
-The design keeps the rows of the models that were used, so that a stored fit can be asked about a
-regimen without the evidence beside it.
-"""
+"""The published models of an analysis, by agent and route, in blood or at an effect site."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
-import xarray as xr
 
-from nmda_bayes.evidence import load_evidence, table
-from nmda_bayes.pharmacokinetics import PharmacokineticModel, models
+from nmda_bayes.components.exposures import AT_OUTCOME
+from nmda_bayes.dims import SEPARATOR, scoped
+from nmda_bayes.pharmacokinetics import PharmacokineticModel
+from nmda_bayes.pharmacokinetics.parameter import SITE_HALF_LIFE, log_sd
 from nmda_bayes.pharmacokinetics.readings import Read, Readings
-from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.kinetics import PharmacokineticsSpec
+from nmda_bayes.spec.prior import PriorSpec
 
-#: Group of the design that holds the parameters of the models that the spec names.
-KINETICS = "pharmacokinetics"
+#: ``pharmacokinetics.uncertainty`` of a spec whose published parameters have priors.
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,86 @@ class Kinetics:
         Every model of the table, by name of its report.
     rows
         The table of their parameters.
+    alone
+        True where the spec has one outcome.
+    outcome
+        Whose effect site the models are at; empty where they measure blood.
     """
 
     spec: PharmacokineticsSpec
     published: Mapping[str, PharmacokineticModel]
     rows: pd.DataFrame
+    alone: bool = False
+    outcome: str = ""
+
+    def of_outcome(self, name: str) -> Kinetics:
+        """Give the models as an outcome follows them: in blood, or at its effect site.
+
+        Parameters
+        ----------
+        name
+            The outcome.
+
+        Returns
+        -------
+        Kinetics
+            The same where the outcome follows blood. A model whose drug has no effect site there
+            is left out.
+        """
+        sites = self.spec.effect_site.get(name)
+        if not sites:
+            return self
+        at_site = {
+            report: _at_site(model, sites[model.agent])
+            for report, model in self.published.items()
+            if model.agent in sites
+        }
+        return replace(self, published=at_site, outcome=name)
+
+    def variable(self, model: PharmacokineticModel, symbol: str) -> str:
+        """Name a kinetic parameter in the graph.
+
+        Parameters
+        ----------
+        model
+            One of these.
+        symbol
+            Its parameter.
+
+        Returns
+        -------
+        str
+            After the model, which all outcomes share; an effect site's after its outcome and drug.
+        """
+        if symbol != SITE_HALF_LIFE:
+            return f"{model.name}{SEPARATOR}{symbol}"
+        return scoped(self.outcome, f"{symbol}_{model.agent}", alone=self.alone)
+
+    def log_sd(self, model: PharmacokineticModel, symbol: str) -> float:
+        """Say how wide the prior of a kinetic parameter is.
+
+        Parameters
+        ----------
+        model
+            One of these.
+        symbol
+            Its parameter.
+
+        Returns
+        -------
+        float
+            The SD of its logarithm; 0 where it is held. A published error counts where the spec
+            wants it, an effect site's prior always.
+        """
+        if symbol != SITE_HALF_LIFE and self.spec.uncertainty != PUBLISHED:
+            return 0.0
+        return log_sd(model.parameters[model.analyte, symbol], "typical")
+
+    @property
+    def learns(self) -> bool:
+        """Whether any kinetic parameter has a prior."""
+        priors = (one for site in self.spec.effect_site.values() for one in site.values())
+        return self.spec.uncertainty == PUBLISHED or any(isinstance(p, PriorSpec) for p in priors)
 
     def model(self, agent: str, route: str) -> PharmacokineticModel | None:
         """Give the model of an agent by a route.
@@ -146,7 +218,7 @@ class Kinetics:
         """
         _, schedule = self.reference(agent)
         whole = Read(agent, schedule, math.nan)
-        if kind != "concentration_at_outcome":
+        if kind != AT_OUTCOME:
             return whole
         return Read(agent, schedule, float(self.readings(whole).ends[0, 0]))
 
@@ -168,72 +240,8 @@ class Kinetics:
         return Readings.of([read], model, route=route, weight=self.weight)
 
 
-def kinetics_of(
-    spec: AnalysisSpec, tables: Mapping[str, pd.DataFrame], *, every: bool = False
-) -> Kinetics | None:
-    """Read the models that an analysis names.
-
-    Parameters
-    ----------
-    spec
-        The analysis.
-    tables
-        With `KINETICS`, the table of parameters.
-    every
-        Whether to read the models that the spec does not name too, to say which there are.
-
-    Returns
-    -------
-    Kinetics or None
-        None where the spec names none.
-    """
-    if spec.pharmacokinetics is None:
-        return None
-    rows = tables[KINETICS]
-    if not every:
-        named = {
-            name for routes in spec.pharmacokinetics.model.values() for name in routes.values()
-        }
-        rows = rows[rows["report"].isin(named)]
-    return Kinetics(spec.pharmacokinetics, models(rows), rows)
-
-
-def kinetics_of_design(spec: AnalysisSpec, design: xr.DataTree | xr.DataArray) -> Kinetics | None:
-    """Read the models that an analysis named, out of its design.
-
-    Parameters
-    ----------
-    spec
-        The analysis.
-    design
-        As `nmda_bayes.design.build_design` gives it.
-
-    Returns
-    -------
-    Kinetics or None
-        None where the spec names none.
-    """
-    if spec.pharmacokinetics is None or not isinstance(design, xr.DataTree):
-        return None
-    return kinetics_of(spec, {KINETICS: table(design, KINETICS)})
-
-
-def kinetics_tables(evidence: xr.DataTree) -> dict[str, pd.DataFrame]:
-    """Give the tables that concentrations are worked out with.
-
-    Parameters
-    ----------
-    evidence
-        The evidence. One without a table of parameters is served from the one that comes with the
-        package.
-
-    Returns
-    -------
-    dict
-        `KINETICS`; and ``conversions`` where the evidence has them.
-    """
-    source = evidence if KINETICS in evidence.children else load_evidence()
-    tables = {KINETICS: table(source, KINETICS)}
-    if "conversions" in evidence.children:
-        tables["conversions"] = table(evidence, "conversions")
-    return tables
+def _at_site(model: PharmacokineticModel, half_life: PriorSpec | float) -> PharmacokineticModel:
+    if isinstance(half_life, PriorSpec):
+        mu, sigma = half_life.kwargs["mu"], half_life.kwargs["sigma"]
+        return model.with_effect_site(math.exp(mu), sigma, half_life.why)
+    return model.with_effect_site(half_life)

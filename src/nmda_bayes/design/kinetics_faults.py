@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.design.kinetics import Kinetics, kinetics_of
+from nmda_bayes.components.exposures import EXPOSURES, PEAK
+from nmda_bayes.design.kinetics import Kinetics
+from nmda_bayes.design.named_models import kinetics_of
 from nmda_bayes.errors import Fault, InputError, nearest
 from nmda_bayes.pharmacokinetics import PharmacokineticModel
-from nmda_bayes.pharmacokinetics.models import content_of
+from nmda_bayes.pharmacokinetics.content import content_of
 from nmda_bayes.spec import AnalysisSpec
-from nmda_bayes.spec.kinetics import ANY_ROUTE, KEY
+from nmda_bayes.spec.kinetics import ANY_ROUTE, KEY, site_example
+
+#: A share of a peak below which there is no concentration.
+NOTHING = 1e-9
 
 
 def kinetics_faults(spec: AnalysisSpec, selected: Mapping[str, pd.DataFrame]) -> Iterator[Fault]:
@@ -35,12 +39,15 @@ def kinetics_faults(spec: AnalysisSpec, selected: Mapping[str, pd.DataFrame]) ->
         return
     results = selected["results"]
     asking = {
-        measure
+        name: {*(outcome.measures or (name,)), ""}
         for name, outcome in spec.outcomes.items()
         if EXPOSURES[outcome.exposure].of
-        for measure in (*(outcome.measures or (name,)), "")
     }
-    yield from _faults(kinetics, spec, results[results["outcome"].isin(asking)])
+    rows = results[results["outcome"].isin(set().union(*asking.values()))]
+    yield from _faults(kinetics, spec, rows)
+    for name in kinetics.spec.effect_site:
+        given = results.loc[results["outcome"].isin(asking.get(name, set())), "agent_given"]
+        yield from _site_faults(kinetics, name, sorted(set(given)))
 
 
 def _faults(kinetics: Kinetics, spec: AnalysisSpec, rows: pd.DataFrame) -> Iterator[Fault]:
@@ -49,8 +56,10 @@ def _faults(kinetics: Kinetics, spec: AnalysisSpec, rows: pd.DataFrame) -> Itera
         for route, name in routes.items():
             if fault := _model_fault(kinetics, agent, route, name):
                 yield fault
+    kinds = {n: o.exposure for n, o in spec.outcomes.items() if EXPOSURES[o.exposure].relative}
+    kinds = {name: kind for name, kind in kinds.items() if EXPOSURES[kind].of}
     for agent in kinetics.spec.reference:
-        yield from _reference_faults(kinetics, agent)
+        yield from _reference_faults(kinetics, agent, kinds)
     active = rows[rows["agent"] != spec.reference]
     for given, route in sorted(set(zip(active["agent_given"], active["route"], strict=True))):
         named = kinetics.spec.model_name(given, route) or given in kinetics.spec.relative_dose
@@ -73,6 +82,26 @@ def _faults(kinetics: Kinetics, spec: AnalysisSpec, rows: pd.DataFrame) -> Itera
                 f'Write {agent} = {{ iv = "..." }} under [{KEY}.reference].',
                 column=f"{KEY}.reference.{agent}",
             )
+
+
+def _site_faults(kinetics: Kinetics, outcome: str, given: list[str]) -> Iterator[Fault]:
+    """Find drugs whose way to an outcome's effect site is not said, or that no model is of."""
+    site, column = kinetics.spec.effect_site[outcome], f"{KEY}.effect_site.{outcome}"
+    of = {
+        agent: [kinetics.published[n].agent for n in routes.values() if n in kinetics.published]
+        for agent, routes in kinetics.spec.model.items()
+    }
+    drugs = sorted({drug for mine in of.values() for drug in mine})
+    for drug in sorted({drug for agent in given for drug in of.get(agent, [])} - set(site)):
+        yield Fault(
+            f"models of '{drug}' are named, and nothing says how fast it reaches the effect site",
+            f"Write the half-life of equilibration under it: {site_example(drug)}.",
+            column=f"{column}.{drug}",
+        )
+    for drug in site:
+        if drug not in drugs:
+            message = f"no model that the spec names is of '{drug}'"
+            yield Fault(message, nearest(drug, drugs), column=f"{column}.{drug}")
 
 
 def _models_of(kinetics: Kinetics, agent: str, route: str) -> list[str]:
@@ -103,7 +132,8 @@ def _model_fault(kinetics: Kinetics, agent: str, route: str, name: str) -> Fault
     return None
 
 
-def _reference_faults(kinetics: Kinetics, agent: str) -> Iterator[Fault]:
+def _reference_faults(kinetics: Kinetics, agent: str, kinds: Mapping[str, str]) -> Iterator[Fault]:
+    """Find reference regimens that no model, or no relative exposure of `kinds`, can take."""
     route, _ = kinetics.reference(agent)
     column = f"{KEY}.reference.{agent}.{route}"
     model = kinetics.model(agent, route)
@@ -116,6 +146,21 @@ def _reference_faults(kinetics: Kinetics, agent: str) -> Iterator[Fault]:
         kinetics.readings(kinetics.reference_read(agent, "area"))
     except InputError as wrong:
         yield from (Fault(f.message, f.mend, column=column) for f in wrong.faults)
+        return
+    for name in sorted(kinds):
+        of = EXPOSURES[kinds[name]].of
+        mine = kinetics.of_outcome(name)
+        if not mine.model(agent, route):
+            continue
+        # What rounding leaves of a bolus at the moment that it is given is not 0.
+        least = NOTHING * mine.reference_value(agent, PEAK)
+        if not mine.reference_value(agent, of) > least:
+            yield Fault(
+                f"the reference regimen of '{agent}' has no {of.replace('_', ' ')} above 0, and"
+                f" outcome '{name}' is relative to it",
+                "Say how long it takes ('0.5 mg/kg over 40 min'), or take another exposure.",
+                column=column,
+            )
 
 
 def _tells_of(model: PharmacokineticModel, agent: str) -> bool:

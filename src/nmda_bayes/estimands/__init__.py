@@ -12,6 +12,7 @@ from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_neede
 from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
+from nmda_bayes.estimands.regimen_course import regimen_over_time
 from nmda_bayes.estimands.regimen_text import regimen_table, regimen_words
 from nmda_bayes.estimands.regimens import regimen_response
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
@@ -46,6 +47,7 @@ __all__ = [
     "pooling_report",
     "pooling_words",
     "ranks",
+    "regimen_over_time",
     "regimen_response",
     "regimen_table",
     "regimen_window",

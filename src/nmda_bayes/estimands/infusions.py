@@ -10,7 +10,8 @@ import xarray as xr
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.estimands.reading import link_of
-from nmda_bayes.estimands.regimens import REGIMEN, Asked
+from nmda_bayes.estimands.regimen_exposure import REGIMEN
+from nmda_bayes.estimands.regimens import Asked
 from nmda_bayes.estimands.response import DIFFERENCE, scale_of, stated_baseline
 from nmda_bayes.regimens import parse_regimen
 
@@ -120,7 +121,7 @@ def _exposures(asked: Asked, rate: xr.DataArray, hours: xr.DataArray) -> dict[st
     assert window is not None
     found = {}
     for name in (window.benefit, window.harm):
-        unit = asked.exposure(name, texts).rename({REGIMEN: HOURS})
+        unit = asked.axis(name).place(texts).rename({REGIMEN: HOURS})
         found[name] = unit.assign_coords({HOURS: hours.to_numpy()}) * rate
     return found
 

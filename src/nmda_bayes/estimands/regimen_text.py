@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.dims import DRAW, OUTCOME, SAMPLE
-from nmda_bayes.estimands.regimens import REGIMEN
+from nmda_bayes.estimands.regimen_exposure import REGIMEN
 from nmda_bayes.estimands.response import RISK
 from nmda_bayes.intervals import INTERVAL_TEXT, LEVEL
 

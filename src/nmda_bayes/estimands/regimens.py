@@ -8,21 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.components.exposures import EXPOSURES, Exposure
+from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.design import original_agent
-from nmda_bayes.design.kinetics import Kinetics, kinetics_of_design
-from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DRAW, OUTCOME, SAMPLE, SEPARATOR
-from nmda_bayes.errors import Fault, InputError, SpecError, nearest
-from nmda_bayes.estimands.covariates import at_values
-from nmda_bayes.estimands.reading import is_risk, link_of, spec_of, tested, variable
-from nmda_bayes.estimands.response import RATIO, absolute_risk, scale_of, stated_baseline
-from nmda_bayes.pharmacokinetics.models import content_of
-from nmda_bayes.pharmacokinetics.readings import Read, Readings
+from nmda_bayes.design.kinetics import Kinetics
+from nmda_bayes.design.named_models import kinetics_of_design
+from nmda_bayes.dims import AGENT, CONDITION, DRAW, OUTCOME, SAMPLE
+from nmda_bayes.errors import Fault, SpecError, nearest
+from nmda_bayes.estimands.kinetic_words import rests_on
+from nmda_bayes.estimands.reading import is_risk, link_of, spec_of, tested
+from nmda_bayes.estimands.regimen_exposure import REGIMEN, RegimenAxis
+from nmda_bayes.estimands.response import (
+    RATIO,
+    absolute_risk,
+    curve_parameters,
+    scale_of,
+    stated_baseline,
+)
 from nmda_bayes.regimens import parse_regimen
 from nmda_bayes.spec import AnalysisSpec
-
-REGIMEN = "regimen"
-AT_OUTCOME = "concentration_at_outcome"
 
 
 def regimen_response(
@@ -75,7 +78,7 @@ def regimen_response(
     baseline = stated_baseline(fit, baseline_risk) if risks else None
     exposures, responses = [], []
     for name in asked.spec.outcomes:
-        exposure = asked.exposure(name, regimens)
+        exposure = asked.axis(name).place(regimens)
         exposures.append(exposure)
         responses.append(asked.natural(name, asked.response(name, exposure), baseline))
     outcomes = xr.Variable(OUTCOME, list(asked.spec.outcomes))
@@ -167,67 +170,23 @@ class Asked:
             raise SpecError(faults)
         return cls(fit, spec, kinetics, agent, condition or conditions[0], route)
 
-    def exposure(self, outcome: str, regimens: Sequence[str]) -> xr.DataArray:
-        """Place regimens on an outcome's axis.
+    def axis(self, outcome: str) -> RegimenAxis:
+        """Give the axis of an outcome.
 
         Parameters
         ----------
         outcome
             The outcome.
-        regimens
-            In the notation.
 
         Returns
         -------
-        xr.DataArray
-            Dim regimen, and chain and draw where kinetic parameters have priors.
-
-        Raises
-        ------
-        InputError
-            If a regimen has no such exposure.
+        RegimenAxis
+            On which regimens are placed.
         """
-        kind = EXPOSURES[self.spec.outcomes[outcome].exposure]
-        value = self._value(kind, [Read(self.agent, text, np.nan) for text in regimens], self.route)
-        if kind.relative:
-            route, _ = self.kinetics.reference(self.agent)
-            one = self.kinetics.reference_read(self.agent, kind.of)
-            value = value / self._value(kind, [one], route).isel({REGIMEN: 0}, drop=True)
-        lost = np.isnan(value.isel({d: 0 for d in SAMPLE if d in value.dims}).to_numpy())
-        faults = [
-            Fault(
-                f"'{text}' has no {kind.of.replace('_', ' ')}: a single dose at once has no length",
-                "Say how long it takes: '0.3 mg/kg over 4 min'.",
-            )
-            for text, nothing in zip(regimens, lost, strict=True)
-            if nothing
-        ]
-        if faults:
-            raise InputError(faults)
-        return value.assign_coords({REGIMEN: list(regimens)})
-
-    def _value(self, kind: Exposure, reads: list[Read], route: str) -> xr.DataArray:
-        model = self.kinetics.model(self.agent, route)
-        assert model is not None  # asked of the spec when the question was put
-        readings = Readings.of(reads, model, route=route, weight=self.kinetics.weight)
-        if kind.of == AT_OUTCOME:
-            ends = [float(end) for end in readings.ends[:, 0]]
-            reads = [Read(r.agent, r.schedule, h) for r, h in zip(reads, ends, strict=True)]
-            readings = Readings.of(reads, model, route=route, weight=self.kinetics.weight)
         posterior = self.fit["posterior"].to_dataset()
-        names = {symbol: f"{model.name}{SEPARATOR}{symbol}" for symbol in readings.symbols}
-        drawn = {symbol: posterior[name] for symbol, name in names.items() if name in posterior}
-        if not drawn:
-            return xr.DataArray(readings.value(kind.of), dims=REGIMEN)
-        shape = tuple(posterior.sizes[dim] for dim in SAMPLE)
-        bases = {
-            symbol: array.transpose(*SAMPLE).to_numpy().reshape(-1, 1, 1, 1)
-            for symbol, array in drawn.items()
-        }
-        value = np.reshape(readings.value(kind.of, bases), (*shape, len(reads)))
-        return xr.DataArray(
-            value, dims=(*SAMPLE, REGIMEN), coords={d: posterior[d] for d in (CHAIN, DRAW)}
-        )
+        kind = EXPOSURES[self.spec.outcomes[outcome].exposure]
+        mine = self.kinetics.of_outcome(outcome)
+        return RegimenAxis(posterior, mine, kind, self.agent, self.route)
 
     def response(self, outcome: str, exposure: xr.DataArray) -> xr.DataArray:
         """Evaluate an outcome's curve on the scale of its linear predictor.
@@ -244,13 +203,12 @@ class Asked:
         xr.DataArray
             With chain and draw.
         """
-        posterior = self.fit["posterior"].to_dataset()
         curve = self.spec.outcomes[outcome].shape.of(original_agent(self.agent))
-        theta = {n: posterior[variable(self.spec, outcome, n)] for n in curve.parameters}
+        theta = curve_parameters(self.fit, outcome, curve.parameters)
         at = {AGENT: self.agent, CONDITION: self.condition}
         theta = {
             name: value.sel({d: x for d, x in at.items() if d in value.dims}, drop=True)
-            for name, value in at_values(self.fit, outcome, theta, None).items()
+            for name, value in theta.items()
         }
         found: xr.DataArray = curve.response(exposure, theta, np)
         return found
@@ -346,36 +304,5 @@ class Asked:
             "condition": self.condition,
             "condition_label": str(condition.item()),
             "route": self.route,
-            "rests_on": self.rests_on(),
+            "rests_on": rests_on(self.fit, self.kinetics, self.agent, self.route),
         }
-
-    def rests_on(self) -> str:
-        """Say by which model, on what body and with which errors concentrations were worked out.
-
-        Returns
-        -------
-        str
-            A few sentences.
-        """
-        model = self.kinetics.model(self.agent, self.route)
-        assert model is not None
-        posterior = self.fit["posterior"].to_dataset()
-        drawn = [n for n in posterior if str(n).startswith(f"{model.name}{SEPARATOR}")]
-        if self.kinetics.spec.uncertainty == "fixed":
-            errors = "its parameters are held at their published values"
-        elif drawn:
-            errors = "its parameters vary by their published standard errors, as far as the trials"
-            errors += " leave them"
-        else:
-            errors = "no standard error of it is published, so its parameters are held"
-        of = model.agent.replace("_", " ")
-        share = content_of(self.agent, model)
-        part = f", {share:.3g} of the dose" if share != 1 else ""
-        route, schedule = self.kinetics.reference(self.agent)
-        one = f" 1 on a relative axis is {schedule} ({route})." if schedule else ""
-        return (
-            f"Concentrations of {of}{part} by {model.name} ({model.population};"
-            f" {model.specimen or 'specimen not read'}), a body of {self.kinetics.weight:g} kg;"
-            f" {errors}. They are those of a typical person: the spread between people is not in"
-            f" them.{one}"
-        )

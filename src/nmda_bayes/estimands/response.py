@@ -5,7 +5,7 @@ The curve is the catalogue's own formula on the posterior draws: nothing is writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -51,15 +51,39 @@ def linear_response(
     xr.DataArray
         Dims agent, condition, dose, chain, draw; 0 at dose 0.
     """
-    spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
-    curve = spec.outcomes[outcome].shape
-    theta = {name: posterior[variable(spec, outcome, name)] for name in curve.parameters}
-    theta = at_values(fit, outcome, theta, at)
+    curve = spec_of(fit).outcomes[outcome].shape
+    theta = curve_parameters(fit, outcome, curve.parameters, at)
     grid = _grid(fit, dose)
     labels = fit["design/labels"].to_dataset()
     everywhere = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
     response = everywhere + curve.response(grid, theta, np, members(labels[AGENT]))
     return response.transpose(AGENT, CONDITION, DOSE, *SAMPLE)
+
+
+def curve_parameters(
+    fit: xr.DataTree, outcome: str, names: Iterable[str], at: Values | None = None
+) -> dict[str, xr.DataArray]:
+    """Read the parameters of a curve from the posterior.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes.
+    names
+        As the curve's formula names them.
+    at
+        Values of covariates, by name; a covariate that is not named is at its centre.
+
+    Returns
+    -------
+    dict[str, xr.DataArray]
+        Draws by name; dims agent and condition where a parameter has them.
+    """
+    spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
+    theta = {name: posterior[variable(spec, outcome, name)] for name in names}
+    return at_values(fit, outcome, theta, at)
 
 
 def dose_response(

@@ -1,6 +1,7 @@
 """Exposures in the graph: concentrations whose parameters have priors of their own.
 
     kinetic parameter ~ log-normal, its published value and standard error     (one a model)
+    site's half-life  ~ log-normal, as the spec has it             (one a drug and an outcome)
     exposure[arm]     = the published model's closed form, up to the reading   (one an outcome)
 
 What is published between people (the coefficient of variation) has no place here: an arm's result
@@ -38,11 +39,11 @@ def graph_exposure(outcome: Outcome) -> Any:
     Any
         Dim arm.
     """
-    parameters = outcome.kinetics
     numbers = outcome.over_arms(outcome.reported["exposure"].to_numpy(), "exposure")
     kind = EXPOSURES[outcome.spec.exposure]
-    if parameters is None or not kind.of or "kinetic_model" not in outcome.reported:
+    if outcome.kinetics is None or not kind.of or "kinetic_model" not in outcome.reported:
         return numbers
+    parameters = outcome.kinetics.of_outcome(outcome.label)
     placed = _placed(outcome, parameters.kinetics, kind)
     at, groups = _side_by_side(placed, parameters.kinetics)
     if not any(parameters.vary(readings) for readings in groups):

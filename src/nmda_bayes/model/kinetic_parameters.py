@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pymc.dims as pmd
 import pytensor.xtensor.math as xp
 import xarray as xr
 
-from nmda_bayes.design.kinetics import Kinetics, kinetics_of_design
-from nmda_bayes.dims import SEPARATOR
+from nmda_bayes.design.kinetics import Kinetics
+from nmda_bayes.design.named_models import kinetics_of_design
 from nmda_bayes.pharmacokinetics import PharmacokineticModel
-from nmda_bayes.pharmacokinetics.draws import log_sd
 from nmda_bayes.pharmacokinetics.readings import Readings
 from nmda_bayes.spec import AnalysisSpec
 
-#: ``pharmacokinetics.uncertainty`` of a spec whose kinetic parameters have priors.
-PUBLISHED = "published"
 #: Suffix of the standard normal offsets, which no reader needs to see.
 OFFSET = "_offset"
 
@@ -32,14 +29,29 @@ class KineticParameters:
     kinetics
         The models of the analysis.
     made
-        By model and symbol.
+        By name; what outcomes share is made once.
     """
 
     kinetics: Kinetics
-    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def of_outcome(self, name: str) -> KineticParameters:
+        """Give those that an outcome's exposures hang on.
+
+        Parameters
+        ----------
+        name
+            The outcome.
+
+        Returns
+        -------
+        KineticParameters
+            Of the models in blood, or at the outcome's effect site.
+        """
+        return replace(self, kinetics=self.kinetics.of_outcome(name))
 
     def vary(self, readings: Readings) -> bool:
-        """Say whether exposures hang on a parameter that has a published error.
+        """Say whether exposures hang on a parameter that has a prior.
 
         Parameters
         ----------
@@ -51,11 +63,11 @@ class KineticParameters:
         bool
             False where they are numbers.
         """
-        own = readings.model.parameters
-        return any(log_sd(own[readings.model.analyte, s], "typical") for s in readings.symbols)
+        model = readings.model
+        return any(self.kinetics.log_sd(model, symbol) for symbol in readings.symbols)
 
     def of(self, model: PharmacokineticModel, symbols: Sequence[str]) -> dict[str, Any]:
-        """Give the parameters of a model that have a published error.
+        """Give the parameters of a model that have a prior.
 
         Parameters
         ----------
@@ -71,17 +83,15 @@ class KineticParameters:
         """
         found = {}
         for symbol in symbols:
-            parameter = model.parameters[model.analyte, symbol]
-            spread = log_sd(parameter, "typical")
+            spread = self.kinetics.log_sd(model, symbol)
             if not spread:
                 continue
-            key = (model.name, symbol)
-            if key not in self.made:
-                name = SEPARATOR.join(key)
+            name = self.kinetics.variable(model, symbol)
+            if name not in self.made:
                 offset = pmd.Normal(name + OFFSET, mu=0, sigma=1, dims=())
-                value = parameter.value * xp.exp(spread * offset)
-                self.made[key] = pmd.Deterministic(name, value)
-            found[symbol] = self.made[key].values
+                published = model.parameters[model.analyte, symbol].value
+                self.made[name] = pmd.Deterministic(name, published * xp.exp(spread * offset))
+            found[symbol] = self.made[name].values
         return found
 
 
@@ -100,7 +110,5 @@ def kinetic_parameters(spec: AnalysisSpec, design: xr.DataTree) -> KineticParame
     KineticParameters or None
         None where there are none, or they are held at their published values.
     """
-    if spec.pharmacokinetics is None or spec.pharmacokinetics.uncertainty != PUBLISHED:
-        return None
     kinetics = kinetics_of_design(spec, design)
-    return None if kinetics is None else KineticParameters(kinetics)
+    return KineticParameters(kinetics) if kinetics is not None and kinetics.learns else None

@@ -14,7 +14,8 @@ from nmda_bayes.pharmacokinetics.arms import arm_exposures
 from nmda_bayes.pharmacokinetics.concentrations import concentration
 from nmda_bayes.pharmacokinetics.draws import draw_parameters
 from nmda_bayes.pharmacokinetics.exposures import exposures
-from nmda_bayes.pharmacokinetics.models import Parameter, PharmacokineticModel
+from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
+from nmda_bayes.pharmacokinetics.parameter import Parameter
 from nmda_bayes.pharmacokinetics.table import models, published_model
 
 __all__ = [

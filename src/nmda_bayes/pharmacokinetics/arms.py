@@ -11,9 +11,10 @@ import pandas as pd
 from nmda_bayes.errors import InputError
 from nmda_bayes.pharmacokinetics.asked import Asked
 from nmda_bayes.pharmacokinetics.concentrations import per_mg_per_litre
+from nmda_bayes.pharmacokinetics.content import content_of
 from nmda_bayes.pharmacokinetics.exposures import exposures
 from nmda_bayes.pharmacokinetics.inputs import Train
-from nmda_bayes.pharmacokinetics.models import PharmacokineticModel, content_of
+from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
 from nmda_bayes.pharmacokinetics.responses import passages, whole_area
 from nmda_bayes.regimens import Regimen, parse_regimen
 

@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.errors import Fault, InputError, nearest
+from nmda_bayes.pharmacokinetics.content import content_of
 from nmda_bayes.pharmacokinetics.inputs import Train, side_by_side, trains, with_lengths
-from nmda_bayes.pharmacokinetics.models import PharmacokineticModel, content_of
+from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
 from nmda_bayes.pharmacokinetics.responses import Passage, passages
 from nmda_bayes.regimens import Regimen, parse_regimen
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.pharmacokinetics.models import Parameter, PharmacokineticModel, variable
-
-Of = Literal["people", "typical", "both"]
+from nmda_bayes.pharmacokinetics.models import PharmacokineticModel, variable
+from nmda_bayes.pharmacokinetics.parameter import Of, log_sd
 
 
 def draw_parameters(
@@ -54,27 +52,6 @@ def draw_parameters(
     return xr.Dataset(out, coords={"draw": np.arange(n)}).assign_attrs(
         model=model.name, of=of, fixed=", ".join(fixed)
     )
-
-
-def log_sd(parameter: Parameter, of: Of) -> float:
-    """Give the spread of a parameter's logarithm.
-
-    Parameters
-    ----------
-    parameter
-        One of a model.
-    of
-        As for `draw_parameters`.
-
-    Returns
-    -------
-    float
-        The SD of the log-normal whose coefficient of variation is published; 0 where none is.
-    """
-    spreads = {"people": (parameter.cv,), "typical": (parameter.se,)}.get(
-        of, (parameter.cv, parameter.se)
-    )
-    return math.sqrt(sum(math.log1p(s**2) for s in spreads if not math.isnan(s)))
 
 
 def _deviates(

@@ -10,36 +10,8 @@ from typing import Any
 import xarray as xr
 
 from nmda_bayes.errors import Fault, InputError
-from nmda_bayes.pharmacokinetics.structure import CONTENT, Path, Structure, absorbed
-
-#: The kinds of unit of a parameter, and the power of body weight's rule that each follows.
-UNITS = ("L", "L/kg", "L/h", "L/h/kg", "1/h", "h", "mg/L")
-VOLUME, CLEARANCE = ("L", "L/kg"), ("L/h", "L/h/kg")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a model.
-
-    Attributes
-    ----------
-    value
-        In `unit`; the value of a typical person.
-    unit
-        One of `UNITS`, or 1 for a share.
-    body_kg
-        Weight of the body that it is for; NaN where the source names none.
-    cv
-        Spread between people, as a share of the value; NaN where not known.
-    se
-        Standard error, as a share of the value; NaN where not known.
-    """
-
-    value: float
-    unit: str
-    body_kg: float = math.nan
-    cv: float = math.nan
-    se: float = math.nan
+from nmda_bayes.pharmacokinetics.parameter import CLEARANCE, SITE_HALF_LIFE, VOLUME, Parameter
+from nmda_bayes.pharmacokinetics.structure import Path, Structure, absorbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +178,56 @@ class PharmacokineticModel:
         }
         return replace(self, structure=structure, parameters={**self.parameters, **new})
 
+    def with_effect_site(
+        self, half_life_hours: float, log_sd: float = 0.0, source: str = ""
+    ) -> PharmacokineticModel:
+        """Follow the drug to where it acts: blood feeds the site, and takes nothing from it.
+
+        Parameters
+        ----------
+        half_life_hours
+            Hours in which half of the difference to blood is gone, ln 2 / ke0.
+        log_sd
+            What is not known of its logarithm; 0 where it is held.
+        source
+            Where the number is from; stands in `assumes`.
+
+        Returns
+        -------
+        PharmacokineticModel
+            The same model without metabolites, which measures the drug at the effect site, in the
+            units of blood: at a steady state both are one number.
+
+        Raises
+        ------
+        InputError
+            If the half-life is not positive, or the log SD is negative.
+        """
+        if not half_life_hours > 0 or not log_sd >= 0:
+            raise InputError(
+                [
+                    Fault(
+                        f"an effect site with a half-life of {half_life_hours:g} h (log SD"
+                        f" {log_sd:g}) cannot be",
+                        "Give hours above 0, and a log SD from 0 on.",
+                    )
+                ]
+            )
+        mine = self.of_the_drug()
+        whence = f" ({source})" if source else ""
+        said = f"the effect site follows blood with a half-life of {half_life_hours:.3g} h{whence}"
+        blood = f" in balance with {self.specimen}" if self.specimen else ""
+        site = Parameter(half_life_hours, "h", se=math.sqrt(math.expm1(log_sd**2)) or math.nan)
+        return replace(
+            mine,
+            structure=replace(
+                mine.structure,
+                specimen=f"effect site{blood}",
+                assumes=(*mine.assumes, said),
+            ),
+            parameters={**mine.parameters, (self.analyte, SITE_HALF_LIFE): site},
+        )
+
     def paths(self, route: str) -> tuple[Path, ...]:
         """Give the ways in of a route.
 
@@ -276,37 +298,3 @@ def variable(model: PharmacokineticModel, analyte: str, symbol: str) -> str:
         The symbol, after the analyte where that is a metabolite.
     """
     return symbol if analyte == model.analyte else f"{analyte}::{symbol}"
-
-
-def content_of(agent: str, model: PharmacokineticModel) -> float:
-    """Say how much of what a model is about is in what was given.
-
-    Parameters
-    ----------
-    agent
-        What was given.
-    model
-        The model.
-
-    Returns
-    -------
-    float
-        mg in a mg.
-
-    Raises
-    ------
-    InputError
-        If the model does not tell of it.
-    """
-    if agent == model.agent:
-        return 1.0
-    if (agent, model.agent) not in CONTENT:
-        raise InputError(
-            [
-                Fault(
-                    f"the model '{model.name}' is of {model.agent}, and {agent} was given",
-                    "Take a model of what was given, or of a part of it whose share is known.",
-                )
-            ]
-        )
-    return CONTENT[agent, model.agent]

@@ -18,6 +18,7 @@ from nmda_bayes.pharmacokinetics.draws import draw_parameters
 from nmda_bayes.pharmacokinetics.exposures import FOREVER, peak_of, treatment_hours
 from nmda_bayes.pharmacokinetics.inputs import Train, stacked
 from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
+from nmda_bayes.pharmacokinetics.parameter import SITE_HALF_LIFE
 from nmda_bayes.pharmacokinetics.responses import (
     area_until,
     passages,
@@ -29,6 +30,10 @@ from nmda_bayes.pharmacokinetics.responses import (
 #: those hours are kept. After an infusion it is one hour, whatever the parameters; after sprays and
 #: tablets the hour moves with the rate of absorption, and the best of nine is within 1e-4 of it.
 TRIED, KEPT = 64, 9
+#: At an effect site every peak moves with the site's half-life, which may be known to a factor of
+#: ten: as many hours more, evenly between the first and the last. Of a push, with a log SD of
+#: 0.7, nine hours missed a peak by up to 9 %, these by 0.3 % (median 0.02 %).
+TRIED_AT_SITE, MORE_AT_SITE = 512, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ class Readings:
     ends
         The end of the treatment or the reading, whichever came first.
     peaks
-        Hours at which the peak may stand, of shape (arms, `KEPT`) or fewer.
+        Hours at which the peak may stand, of shape (arms, `KEPT`) or fewer; none where no peak is
+        asked for.
     """
 
     model: PharmacokineticModel
@@ -83,7 +89,13 @@ class Readings:
 
     @classmethod
     def of(
-        cls, arms: Sequence[Read], model: PharmacokineticModel, *, route: str, weight: float
+        cls,
+        arms: Sequence[Read],
+        model: PharmacokineticModel,
+        *,
+        route: str,
+        weight: float,
+        peaks: bool = True,
     ) -> Readings:
         """Lay out what arms were given.
 
@@ -97,6 +109,8 @@ class Readings:
             Of the doses.
         weight
             Of the body, kg.
+        peaks
+            Whether peaks are asked for: to find their hours takes 10 ms an arm.
 
         Returns
         -------
@@ -113,11 +127,14 @@ class Readings:
         hours = [FOREVER if np.isnan(arm.hours) else arm.hours for arm in arms]
         until = np.array(hours, dtype=float)[:, None]
         ends = [[treatment_hours(one.given)] for one in asked]
-        peaks = [_peak_hours(one, limit) for one, limit in zip(asked, until, strict=True)]
-        most = max(map(len, peaks))
-        padded = [np.pad(mine, (0, most - len(mine)), mode="edge") for mine in peaks]
+        hours_of_peaks = np.empty((len(arms), 0))
+        if peaks:
+            found = [_peak_hours(one, limit) for one, limit in zip(asked, until, strict=True)]
+            most = max(map(len, found))
+            padded = [np.pad(mine, (0, most - len(mine)), mode="edge") for mine in found]
+            hours_of_peaks = np.array(padded)
         given = _along(stacked([one.given for one in asked]))
-        return cls(model, route, weight, given, until, np.minimum(ends, until), np.array(padded))
+        return cls(model, route, weight, given, until, np.minimum(ends, until), hours_of_peaks)
 
     def value(self, kind: str, bases: Mapping[str, Any] | None = None, xp: Any = np) -> Any:
         """Work out an exposure of every arm.
@@ -212,7 +229,9 @@ def _along(trains: Sequence[Train]) -> Train:
 
 def _peak_hours(asked: Asked, until: np.ndarray) -> np.ndarray:
     """Hours at which the peak stands for draws of the parameters, from the first to the last."""
-    drawn = draw_parameters(asked.model, np.random.default_rng(0), TRIED, of="typical")
+    at_site = (asked.model.analyte, SITE_HALF_LIFE) in asked.model.parameters
+    tried = TRIED_AT_SITE if at_site else TRIED
+    drawn = draw_parameters(asked.model, np.random.default_rng(0), tried, of="typical")
     of_draws = Asked.of(
         next(iter(asked.regimens.values())),
         asked.model,
@@ -228,4 +247,6 @@ def _peak_hours(asked: Asked, until: np.ndarray) -> np.ndarray:
     found = np.concatenate(hours)
     if np.ptp(found) < 1e-9 * (1 + found.max()):
         return found[:1]
-    return np.unique([*np.quantile(found[1:], np.linspace(0, 1, KEPT - 1)), found[0]])
+    usual = np.quantile(found[1:], np.linspace(0, 1, KEPT - 1))
+    more = np.geomspace(found.min(), found.max(), MORE_AT_SITE if at_site else 0)
+    return np.unique([*usual, found[0], *more])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from nmda_bayes.pharmacokinetics.exponentials import (
 )
 from nmda_bayes.pharmacokinetics.inputs import Train, read
 from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
+from nmda_bayes.pharmacokinetics.parameter import SITE_HALF_LIFE
 from nmda_bayes.pharmacokinetics.structure import MOLAR_MASS, Path, Symbols
 
 Values = Mapping[str, Symbols]
@@ -125,6 +127,9 @@ def passages(
                 flow = convolved(flow, two_transits(delay), xp)
             system = systems[metabolite.analyte]
             seen[metabolite.analyte] = convolved(flow, system.response(), xp)
+        if SITE_HALF_LIFE in p:
+            site = first_order(math.log(2.0) / p[SITE_HALF_LIFE])
+            seen[model.analyte] = convolved(seen[model.analyte], site, xp)
         for name, terms in seen.items():
             found[name].append(Passage(path, terms, p))
     return {name: tuple(ways) for name, ways in found.items() if ways}

@@ -28,13 +28,6 @@ MOLAR_MASS = {
     "dextrorphan": 257.37,
 }
 
-#: Milligrams of what a model is about in a milligram of what was given. Half of a racemate is the
-#: S enantiomer; a gram of MgSO4.7H2O (246.47 g/mol) has 98.6 mg of magnesium.
-CONTENT = {
-    ("ketamine", "s_ketamine"): 0.5,
-    ("magnesium_sulfate", "magnesium"): 24.305 / 246.47,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Path:

@@ -12,13 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.errors import Fault, InputError, nearest
-from nmda_bayes.pharmacokinetics.models import (
-    CLEARANCE,
-    UNITS,
-    VOLUME,
-    Parameter,
-    PharmacokineticModel,
-)
+from nmda_bayes.pharmacokinetics.models import PharmacokineticModel
+from nmda_bayes.pharmacokinetics.parameter import CLEARANCE, UNITS, VOLUME, Parameter
 from nmda_bayes.pharmacokinetics.published import STRUCTURES
 from nmda_bayes.pharmacokinetics.structure import INTRAVENOUS, Structure, absorbed
 from nmda_bayes.regimens.measures import Measure

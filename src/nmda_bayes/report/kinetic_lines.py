@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,9 +10,11 @@ import xarray as xr
 
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.design import OUTCOMES
-from nmda_bayes.design.kinetics import kinetics_of_design
-from nmda_bayes.pharmacokinetics.draws import log_sd
+from nmda_bayes.design.kinetics import Kinetics
+from nmda_bayes.design.named_models import kinetics_of_design
+from nmda_bayes.pharmacokinetics.parameter import log_sd
 from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec.prior import PriorSpec
 
 
 def kinetic_lines(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[str]:
@@ -54,6 +57,7 @@ def kinetic_lines(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[str]:
                 if varied
                 else (f"  {name}: no standard error is published; its parameters are held")
             )
+    yield from _site_lines(spec, kinetics)
     for name in asking:
         arms = design[f"{OUTCOMES}/{name}"].to_dataset()
         notes = np.array([str(note) for note in arms["dose_note"].to_numpy()], dtype=object)
@@ -61,3 +65,16 @@ def kinetic_lines(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[str]:
             count = int((notes == note).sum())
             yield f"  {name}: {count} arm{'s' if count > 1 else ''}: {note}"
     yield ""
+
+
+def _site_lines(spec: AnalysisSpec, kinetics: Kinetics) -> Iterator[str]:
+    """Write how fast each outcome's effect site follows blood."""
+    for name, site in kinetics.spec.effect_site.items():
+        for drug, half_life in site.items():
+            at = f"  effect site of {spec.outcomes[name].label or name}, {drug}: half-life"
+            if not isinstance(half_life, PriorSpec):
+                yield f"{at} {half_life:g} h, held"
+                continue
+            middle, spread = math.exp(half_life.kwargs["mu"]), half_life.kwargs["sigma"]
+            why = f"  # {half_life.why}" if half_life.why else ""
+            yield f"{at} log-normal around {middle:.3g} h, log SD {spread:.2g}{why}"

@@ -12,7 +12,8 @@ from nmda_bayes.errors import Fault, InputError
 from nmda_bayes.pharmacokinetics.published import STRUCTURES
 from nmda_bayes.regimens import parse_regimen
 from nmda_bayes.spec.parts import Words
-from nmda_bayes.spec.prior import Frozen
+from nmda_bayes.spec.pooling_rules import prior_rules
+from nmda_bayes.spec.prior import Frozen, PriorSpec
 
 #: The key of a model that serves every route of its agent.
 ANY_ROUTE = "any"
@@ -21,6 +22,23 @@ EXAMPLE = (
     'model = { ketamine = "Simons2022" }, uncertainty = "published", body_weight_kg = 70 and'
     ' reference = { ketamine = { iv = "0.5 mg/kg over 40 min" } }'
 )
+
+
+def site_example(drug: str = "s_ketamine") -> str:
+    """Show what to write where an effect site has no half-life.
+
+    Parameters
+    ----------
+    drug
+        What the model is of.
+
+    Returns
+    -------
+    str
+        A line of TOML, and its alternative.
+    """
+    prior = '{ dist = "LogNormal", kwargs = { mu = -2.3, sigma = 0.7 }, why = "..." }'
+    return f"{drug} = {prior}, or a number of hours"
 
 
 def _by_route(value: Any) -> Any:
@@ -44,6 +62,9 @@ class PharmacokineticsSpec(Frozen):
     body_weight_kg: Annotated[float, Field(gt=0)]
     # The regimen that is 1 on a relative axis, by agent as the analysis names it, and its route.
     reference: dict[str, dict[str, str]] = {}
+    # Hours in which half of the difference between blood and effect site is gone, by outcome and by
+    # the drug that its models are of: a log-normal prior, or a number that is held.
+    effect_site: dict[str, dict[str, PriorSpec | Annotated[float, Field(gt=0)]]] = {}
     # Agents whose arms take their relative dose where no concentration can be worked out.
     relative_dose: Words = ()
     # Amounts of "a dosing day" in doses whose number is not said: left out, or given at once.
@@ -104,6 +125,8 @@ def kinetics_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         return
     relative = [name for name, exposure in asking.items() if exposure.relative]
     yield from _reference_faults(kinetics, relative)
+    at_site = [name for name, exposure in asking.items() if exposure.at_site]
+    yield from _site_faults(kinetics.get("effect_site", {}), at_site, list(parts))
 
 
 def _reference_faults(kinetics: Mapping[str, Any], relative: list[str]) -> Iterator[Fault]:
@@ -133,3 +156,38 @@ def _reference_faults(kinetics: Mapping[str, Any], relative: list[str]) -> Itera
                 parse_regimen(str(text))
             except InputError as wrong:
                 yield from (Fault(f.message, f.mend, column=f"{at}.{route}") for f in wrong.faults)
+
+
+def _site_faults(sites: Any, at_site: list[str], outcomes: list[str]) -> Iterator[Fault]:
+    """Find outcomes without a site, sites without an outcome, and priors of another kind."""
+    if not isinstance(sites, Mapping):
+        return
+    for name in at_site:
+        if not sites.get(name):
+            yield Fault(
+                f"the exposure of outcome '{name}' is at the effect site, and nothing says how fast"
+                " that follows blood",
+                f"Write [{KEY}.effect_site.{name}] with the half-life of equilibration in hours, by"
+                f" the drug of the model: {site_example()}.",
+                column=f"{KEY}.effect_site.{name}",
+            )
+    for name, drugs in sites.items():
+        if name not in at_site:
+            wrong = "is not at an effect site" if name in outcomes else "is none of the spec"
+            yield Fault(
+                f"effect site of outcome '{name}', which {wrong}",
+                "Remove it, or take an exposure at the effect site, such as"
+                " peak_effect_site_concentration.",
+                column=f"{KEY}.effect_site.{name}",
+            )
+        for drug, one in drugs.items() if isinstance(drugs, Mapping) else ():
+            if not isinstance(one, Mapping):
+                continue
+            at = f"{KEY}.effect_site.{name}.{drug}"
+            yield from prior_rules(at, one, must_be_positive=False)
+            if one.get("dist") not in (None, "LogNormal"):
+                yield Fault(
+                    f"the half-life of an effect site has a log-normal prior, not {one['dist']}",
+                    f"Write for instance {site_example()}.",
+                    column=at,
+                )

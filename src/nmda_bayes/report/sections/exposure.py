@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.design.kinetics import Kinetics, kinetics_of_design
-from nmda_bayes.dims import SEPARATOR
+from nmda_bayes.design.kinetics import Kinetics
+from nmda_bayes.design.named_models import kinetics_of_design
 from nmda_bayes.estimands.infusions import regimen_window
 from nmda_bayes.figures.concentration import plot_concentration
 from nmda_bayes.figures.exposure_axis import plot_exposure_axis
 from nmda_bayes.figures.regimens import plot_regimen_window
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.pharmacokinetics import concentration
-from nmda_bayes.pharmacokinetics.draws import log_sd
+from nmda_bayes.pharmacokinetics.parameter import SITE_HALF_LIFE
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table, folded
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
@@ -138,7 +138,7 @@ def _courses(
         arms = arms[arms["kinetic_model"].fillna("") != ""]
         for (study, given, route), mine in arms.groupby(["study", "agent_given", "route"]):
             schedules = list(dict.fromkeys(mine["schedule"]))
-            model = kinetics.model(str(given), str(route))
+            model = kinetics.of_outcome(outcome).model(str(given), str(route))
             if not 1 < len(schedules) <= LINES or model is None or drawn == COURSES:
                 continue
             hours = sorted({float(hour) for hour in mine["read_at"] if np.isfinite(float(hour))})
@@ -146,8 +146,9 @@ def _courses(
                 schedules, model, 1.5 * max([1.0, *hours]), weight=kinetics.weight,
                 route=str(route), agent=str(given), analytes=(model.analyte,),
             )  # fmt: skip
+            where = " at the effect site" if kinetics.spec.effect_site.get(outcome) else ""
             caption = (
-                f"{study}: concentrations that {model.name} predicts of its arms, and when"
+                f"{study}: concentrations{where} that {model.name} predicts of its arms, and when"
                 f" {view.label(outcome)} was read" + ("." if hours else " (no hour is given).")
             )
             figure = plot_concentration(found, measured_at=hours)
@@ -158,31 +159,33 @@ def _courses(
 def _learned(view: View, kinetics: Kinetics) -> Iterator[object]:
     """Kinetic parameters before and after the trials, where they have priors."""
     posterior = view.fit["posterior"].to_dataset()
-    rows = []
-    for name in kinetics.used:
-        model = kinetics.published[name]
-        for (analyte, symbol), parameter in model.parameters.items():
-            variable = f"{name}{SEPARATOR}{symbol}"
-            if analyte != model.analyte or variable not in posterior:
-                continue
-            low, mid, high = np.quantile(posterior[variable].to_numpy(), [0.025, 0.5, 0.975])
-            wide = np.exp(1.959964 * log_sd(parameter, "typical"))
-            was = (parameter.value / wide, parameter.value, parameter.value * wide)
-            rows.append(
-                {
-                    "model": name,
-                    "parameter": f"{symbol}, {parameter.unit}",
+    rows: dict[str, dict[str, str]] = {}
+    for here in (kinetics, *map(kinetics.of_outcome, kinetics.spec.effect_site)):
+        for name in here.used:
+            model = here.published[name]
+            for (analyte, symbol), parameter in model.parameters.items():
+                variable = here.variable(model, symbol)
+                if analyte != model.analyte or variable not in posterior:
+                    continue
+                low, mid, high = np.quantile(posterior[variable].to_numpy(), [0.025, 0.5, 0.975])
+                wide = np.exp(1.959964 * here.log_sd(model, symbol))
+                was = (parameter.value / wide, parameter.value, parameter.value * wide)
+                at_site = f"effect site of {view.label(here.outcome)}" if here.outcome else name
+                rows[variable] = {
+                    "model": name if symbol != SITE_HALF_LIFE else at_site,
+                    "parameter": f"{symbol.replace('_', ' ')}, {parameter.unit}",
                     "published": _interval(*was),
                     "after": _interval(low, mid, high),
                 }
-            )
     if rows:
-        columns = {c: (c, None) for c in ("model", "parameter", "published", "after")}
+        heads = {"published": "before (published, or the prior)", "after": "after the trials"}
+        columns = {c: (heads.get(c, c), None) for c in ("model", "parameter", *heads)}
         caption = (
-            f"Kinetic parameters as published and after the trials: medians and {INTERVAL_TEXT}s."
-            " Where both agree the trials said nothing of them."
+            f"Kinetic parameters before and after the trials: medians and {INTERVAL_TEXT}s. Where"
+            " both agree the trials said nothing of them."
         )
-        yield folded(as_table(pd.DataFrame(rows), caption, columns), count(len(rows), "parameter"))
+        table = as_table(pd.DataFrame(list(rows.values())), caption, columns)
+        yield folded(table, count(len(rows), "parameter"))
 
 
 def _interval(low: float, mid: float, high: float) -> str:
