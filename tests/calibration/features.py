@@ -221,4 +221,4 @@ def wanted_features() -> set[str]:
     """Name what must have a record beside the combinations."""
     catalogues = {*HETEROGENEITIES} - {*ANYWHERE} | {*COURSES} - {"constant"} | {*BIASES}
     own = {feature for case in FEATURES for feature in case.features}
-    return (catalogues | own | {"coverage"}) - {*DRAWS_NOTHING}
+    return (catalogues | own | {"coverage", "coverage over time"}) - {*DRAWS_NOTHING}

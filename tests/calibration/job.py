@@ -20,6 +20,7 @@ from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import model_of
 from tests.calibration.cases import Case, case_of
 from tests.calibration.combinations import can_meet, known, plan
+from tests.calibration.coverage_over_time import case as over_time
 from tests.calibration.densities import Density
 from tests.calibration.features import FEATURES, benefit_and_harm
 from tests.calibration.records import (
@@ -40,7 +41,7 @@ def wanted() -> list[Case]:
     records = read_records().values()
     done = [record.of for record in records if record.of is not None]
     done = [one for one in done if known(one) and can_meet(one.parts)]
-    return [*FEATURES, benefit_and_harm(), *map(case_of, [*done, *plan(done)])]
+    return [*FEATURES, benefit_and_harm(), over_time(), *map(case_of, [*done, *plan(done)])]
 
 
 def to_run(cases: list[Case]) -> Iterator[tuple[Case, str]]:
@@ -65,10 +66,12 @@ def log_density_of(case: Case) -> list[float]:
 def run(case: Case, simulations: int) -> Record:
     """Run one case."""
     from tests.calibration.coverage import COVERAGE, run_coverage
+    from tests.calibration.coverage_over_time import run_coverage_over_time
     from tests.calibration.simulation import Simulations
 
-    if case.name == COVERAGE.name:
-        return run_coverage(case, simulations, zlib.crc32(case.name.encode()) % 10**6)
+    of_answers = {COVERAGE.name: run_coverage, over_time().name: run_coverage_over_time}
+    if case.name in of_answers:
+        return of_answers[case.name](case, simulations, zlib.crc32(case.name.encode()) % 10**6)
     began, seed = time.process_time(), zlib.crc32(case.name.encode())
     done = Simulations(case, simulations, seed)
     done.run_simulations()

@@ -16,6 +16,7 @@ from nmda_bayes.intervals import LEVEL as INTERVAL_LEVEL
 from tests.calibration.bands import below, p_value
 from tests.calibration.cases import case_of
 from tests.calibration.combinations import Combination, can_meet, known, missing_pairs
+from tests.calibration.coverage_over_time import case as over_time
 from tests.calibration.features import FEATURES, benefit_and_harm, wanted_features
 from tests.calibration.job import log_density_of
 from tests.calibration.records import RECORDS as FOLDER
@@ -27,7 +28,7 @@ RUN = "run `make calibrate`"
 LEVEL = 0.01
 DAYS = 365
 RECORDS = read_records()
-CASES = {case.name: case for case in (*FEATURES, benefit_and_harm())}
+CASES = {case.name: case for case in (*FEATURES, benefit_and_harm(), over_time())}
 
 
 def ranks(records: Mapping[str, Record]) -> dict[tuple[str, str], np.ndarray]:
@@ -99,11 +100,13 @@ def test_no_part_is_outside_its_band():
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    (record,) = [record for record in RECORDS.values() if record.covered]
-    level = LEVEL / len(record.covered)
-    for answer, covered in record.covered.items():
-        p = binomtest(covered, record.simulations, INTERVAL_LEVEL).pvalue
-        assert p > level, f"{answer}: {covered} of {record.simulations}"
+    studies = [record for record in RECORDS.values() if record.covered]
+    assert len(studies) == 2
+    level = LEVEL / sum(len(record.covered) for record in studies)
+    for record in studies:
+        for answer, covered in record.covered.items():
+            p = binomtest(covered, record.simulations, INTERVAL_LEVEL).pvalue
+            assert p > level, f"{answer}: {covered} of {record.simulations}"
 
 
 def test_no_record_is_too_old():
