@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmda_bayes.errors import InputError
@@ -135,6 +135,7 @@ def _schedules(draw: st.DrawFn) -> str:
     return "; ".join(written) or f"up to {n} {unit} a day, {k} weeks"
 
 
+@settings(max_examples=40, deadline=None)
 @given(_schedules())
 def test_a_regimen_is_written_back_as_itself(text):
     regimen = parse_regimen(text)
@@ -142,6 +143,7 @@ def test_a_regimen_is_written_back_as_itself(text):
     assert parse_regimen(str(regimen)) == regimen
 
 
+@settings(max_examples=40, deadline=None)
 @given(_schedules(), st.floats(1, 200))
 def test_a_body_weight_scales_every_amount(text, weight):
     regimen = parse_regimen(text)
@@ -159,6 +161,7 @@ def test_a_body_weight_scales_every_amount(text, weight):
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(_schedules())
 def test_events_add_up_to_the_total(text):
     regimen = parse_regimen(text)

@@ -183,7 +183,7 @@ def a_folder(tables: dict[str, bytes]) -> None:
         load_or_be_told(Path(folder))
 
 
-@settings(FIXED, max_examples=40)
+@settings(FIXED, max_examples=25)
 @given(flat_files())
 def test_a_mutated_flat_table_loads_or_is_refused(raw):
     a_flat_file(raw)
@@ -236,7 +236,7 @@ def sound_tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@settings(FIXED, max_examples=8)
+@settings(FIXED, max_examples=4)
 @given(sound_tables())
 def test_what_is_written_loads_as_the_same(frame):
     tree = made(frame)
@@ -244,7 +244,7 @@ def test_what_is_written_loads_as_the_same(frame):
         assert_same(tree, load_evidence(write_evidence(tree, Path(folder) / "out.csv")))
 
 
-@settings(FIXED, max_examples=8)
+@settings(FIXED, max_examples=4)
 @given(sound_tables(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_columns_changes_nothing_but_order(frame, random):
     order, columns = list(range(len(frame))), list(frame)

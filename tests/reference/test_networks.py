@@ -87,6 +87,7 @@ def single_arms() -> dict[str, float]:
     )
 
 
+@pytest.mark.slow
 def test_an_effect_that_no_arm_has_is_called_its_prior(fitted: Fitted):
     _, folder = fitted("spondylitis", "spondylitis")
     told = check(read_fit(folder)).identifiability.set_index("variable")["verdict"]

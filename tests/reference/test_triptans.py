@@ -50,18 +50,21 @@ def test_one_ed50_for_all_agrees_with_jags(fitted: Fitted):
     assert compared["ok"].all(), compared[~compared["ok"]].to_string()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", NOT_IDENTIFIED)
 def test_an_ed50_that_is_its_prior_is_called_so(fitted: Fitted, agent: str):
     told = ed50_told(fitted)
     assert told.loc[f"agent={agent}", "verdict"] == "prior only", told.to_string()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", IDENTIFIED)
 def test_an_ed50_that_the_data_gave_is_not_called_its_prior(fitted: Fitted, agent: str):
     told = ed50_told(fitted)
     assert told.loc[f"agent={agent}", "verdict"] == "informed by the data", told.to_string()
 
 
+@pytest.mark.slow
 def test_the_page_says_it_in_words(fitted: Fitted):
     _, folder = fitted("triptans_vague", "triptans", "run")
     page = (folder / "report.html").read_text(encoding="utf-8")
