@@ -16,6 +16,7 @@ from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.plan import plan_of
 from nmda_bayes.sensitivity.run import run_plan
 from nmda_bayes.sensitivity.store import Store
+from nmda_bayes.spec import SamplingSpec
 from tests import specs
 from tests.conftest import prior_as_posterior
 
@@ -33,7 +34,7 @@ ASKED = {
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     drawn: list[str] = []
 
-    def draw(job: Job) -> tuple[xr.DataTree, str]:
+    def draw(job: Job, settings: SamplingSpec) -> tuple[xr.DataTree, str]:
         drawn.append(job.name)
         return prior_as_posterior(
             model_of(job.spec, seen(job.design)), job.spec, progress=False
@@ -73,6 +74,7 @@ def test_spoilt_draws_of_the_base_are_drawn_again(calls: list[str], tmp_path: Pa
     evidence = load_evidence(specs.normal_table(name="effect"))
     content = specs.content(specs.outcome("normal", "constant", "none"))
     content["outcomes"] = {"effect": content["outcomes"]["pain"]}
+    content["sampling"] = {"seed": 1, "chains": 4, "draws": 500}
     designs = Designs(specs.AnalysisSpec.from_dict(content), evidence)
     few = {"prior_scale": ASKED["generate"]["prior_scale"]}
     plan = plan_of({"dose": 1, "generate": few}, designs)

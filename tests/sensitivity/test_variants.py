@@ -214,7 +214,9 @@ def test_the_dose_has_to_be_named_where_one_is_not_the_reference(designs):
 
 
 class TestDesigns:
-    @pytest.mark.parametrize("left", [{"study": ["B"]}, {"condition_group": ["fibro"]}])
+    @pytest.mark.parametrize(
+        "left", [{"study": ["B"]}, {"condition_group": ["fibro"]}, {"agent": ["mem"]}]
+    )
     def test_leaving_trials_out_by_weight_leaves_the_rows_that_a_new_design_has(
         self, designs, left
     ):

@@ -166,12 +166,10 @@ def tested(fit: xr.DataTree) -> xr.Dataset:
         shared = baseline is not None and baseline.pooling != "independent"
         frame = frame[shared | (frame["study"].map(settings) > 1)]
         active = frame[frame["exposure"] > 0]
-        for a, agent in enumerate(agents):
-            mine = active[active["agent"] == agent]
-            if not mine.empty:
-                low[o, a], high[o, a] = mine["exposure"].min(), mine["exposure"].max()
-            for c, condition in enumerate(conditions):
-                trials[o, a, c] = mine.loc[mine["condition"] == condition, "study"].nunique()
+        ranges = active.groupby("agent")["exposure"].agg(["min", "max"]).reindex(agents)
+        low[o], high[o] = ranges["min"], ranges["max"]
+        counts = active.groupby(["agent", "condition"])["study"].nunique().unstack("condition")
+        trials[o] = counts.reindex(index=agents, columns=conditions).fillna(0)
     return xr.Dataset(
         {
             "trials": ((OUTCOME, AGENT, CONDITION), trials),

@@ -69,7 +69,7 @@ def _places(outcome: Outcome) -> dict[Any, int]:
 def _log_density(variable: Any, value: Any) -> Any:
     """Give the log density of each row."""
     if not isinstance(variable.owner.op, MvNormalRV):
-        return _given_its_arguments(variable, value)
+        return given_its_arguments(variable, value)
     return whitened(variable, value)
 
 
@@ -97,11 +97,23 @@ def whitened(variable: Any, value: Any) -> Any:
     return -0.5 * left**2 - pt.log(pt.diagonal(root)) - 0.5 * np.log(2 * np.pi)
 
 
-def _given_its_arguments(variable: Any, value: Any) -> Any:
+def given_its_arguments(variable: Any, value: Any) -> Any:
     """Give a log density in terms of the variable's arguments, these ones and no copies.
 
     PyMC derives the density of a `pymc.dims` variable on a copy of all that it depends on; the
     parameters in it would be drawn anew at every evaluation, instead of being those of the graph.
+
+    Parameters
+    ----------
+    variable
+        A variable of the graph, of one row a distribution.
+    value
+        Where its density is asked for.
+
+    Returns
+    -------
+    Any
+        One log density a row, a tensor.
     """
     node = variable.owner
     given = {arg: arg.type() for arg in node.inputs if not isinstance(arg.type, RandomType)}

@@ -13,20 +13,18 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.checks import study_density
-from nmda_bayes.design import OUTCOMES, WEIGHT
-from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.errors import Fault
 from nmda_bayes.inference.fitting import NUTS, method_of
 from nmda_bayes.inference.store import write_fit
 from nmda_bayes.sensitivity import work
-from nmda_bayes.sensitivity.answers import as_fit
+from nmda_bayes.sensitivity.answers import STATISTIC, answers, as_fit
 from nmda_bayes.sensitivity.job import Job
-from nmda_bayes.sensitivity.reweighting import resampled, reweighting
+from nmda_bayes.sensitivity.reweighting import Reweighting, Weigher, resampled
 from nmda_bayes.sensitivity.store import Store, digest
 from nmda_bayes.sensitivity.variants import BASE
 
 
-def answer_nearby(jobs: Mapping[str, Job], store: Store, near: Mapping[str, Job]) -> None:
+def answer_nearby(jobs: Mapping[str, Job], store: Store) -> None:
     """Answer the base, and by reweighting its draws what is near enough, into the store.
 
     Parameters
@@ -35,21 +33,20 @@ def answer_nearby(jobs: Mapping[str, Job], store: Store, near: Mapping[str, Job]
         All variants, the base among them.
     store
         What is finished, and where it goes.
-    near
-        Those whose graph has the base's structure.
     """
-    left = [job for job in near.values() if job.name != BASE and store.read(job.key) is None]
     base = jobs[BASE]
+    left = {j.key: j for j in jobs.values() if j.key != base.key and store.read(j.key) is None}
     if not left or method_of(base.spec, base.design) != NUTS:
         return
     fit = _base_fit(base, store)
-    density = _density(fit, left)
-    for job in left:
+    weigher = Weigher(fit)
+    errors = _errors(answers(fit, base.dose))
+    for job in left.values():
         start = time.perf_counter()
-        found = reweighting(fit, job.spec, job.design, density=density)
+        found = weigher.weigh(job.spec, job.design)
         if found is None or not found.reliable:
             continue
-        posterior = resampled(fit["posterior"].to_dataset(), found, job.spec.sampling.seed)
+        posterior = resampled(weigher.draws, found, job.spec.sampling.seed)
         answered = work.told(
             as_fit(job.spec, job.design, posterior, fit["sample_stats"].to_dataset()),
             job.dose,
@@ -57,7 +54,30 @@ def answer_nearby(jobs: Mapping[str, Job], store: Store, near: Mapping[str, Job]
             seconds=time.perf_counter() - start,
             k_hat=found.k_hat,
         )
-        store.write(job.key, answered)
+        store.write(job.key, _with_errors(answered, errors, found))
+
+
+def _errors(answered: xr.Dataset) -> xr.Dataset:
+    """Give the Monte Carlo errors of means in SDs: one over the root of the effective draws."""
+    summed = answered[[name for name in answered if STATISTIC in answered[name].dims]]
+    sd = summed.sel({STATISTIC: "sd"}, drop=True)
+    return (summed.sel({STATISTIC: "mcse"}, drop=True) / sd.where(sd > 0)).fillna(0.0)
+
+
+def _with_errors(answered: xr.Dataset, errors: xr.Dataset, found: Reweighting) -> xr.Dataset:
+    """Put the Monte Carlo errors of weighted draws in the place of those of plain ones.
+
+    Resampled draws look independent: the base's chains and the weights are no longer seen in them.
+    """
+    kept = answered.copy(deep=True)
+    count = found.log_weight.size
+    for name, of_base in errors.items():
+        # Thinned draws are worth more each, and never more than one.
+        of_draws = np.maximum(of_base, count**-0.5)
+        of_weights = (found.effective / found.share / count) ** -0.5
+        sd = kept[name].sel({STATISTIC: "sd"}, drop=True)
+        kept[name].loc[{STATISTIC: "mcse"}] = (sd * of_draws * of_weights).transpose(*sd.dims)
+    return kept
 
 
 def _base_fit(job: Job, store: Store) -> xr.DataTree:
@@ -67,7 +87,7 @@ def _base_fit(job: Job, store: Store) -> xr.DataTree:
     if kept is not None:
         return kept
     start = time.perf_counter()
-    drawn, how = work.sampled(job)
+    drawn, how = work.sampled(job, job.spec.sampling)
     parts = (drawn[name].to_dataset() for name in ("posterior", "sample_stats"))
     fit = as_fit(job.spec, job.design, *parts)
     seconds = time.perf_counter() - start
@@ -92,19 +112,3 @@ def _read_draws(path: Path, key: str, store: Store) -> xr.DataTree | None:
         wrong = f"cannot be read ({str(error).splitlines()[0] if str(error) else error!r})"
     store.distrusted.append(Fault(wrong, "The base is drawn again.", file=str(path)))
     return None
-
-
-def _density(fit: xr.DataTree, jobs: list[Job]) -> xr.Dataset | None:
-    """The density of each trial, where one is left out and the model parts by trial."""
-    if not any(_leaves_out(job) for job in jobs):
-        return None
-    try:
-        found: xr.Dataset = study_density(fit)
-    except SpecError:
-        return None
-    return found
-
-
-def _leaves_out(job: Job) -> bool:
-    rows = (node.to_dataset() for node in job.design[OUTCOMES].children.values())
-    return any(WEIGHT in one and bool(np.any(one[WEIGHT] == 0)) for one in rows)

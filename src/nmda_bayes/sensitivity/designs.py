@@ -29,6 +29,8 @@ NOT_OF_ITS_ROWS = (
     *("curve", "curve_options", "likelihood_options", "heterogeneity"),
     *("label", "unit", "better", "why"),
 )
+#: Where a row's arm stands among all arms of its own design.
+NOT_OF_A_ROW = ("position",)
 
 
 class Designs:
@@ -67,11 +69,13 @@ class Designs:
             If the spec and the evidence do not fit each other.
         """
         more = _excluded_beyond(self.base, spec)
-        studies = self._left_out(more)
-        if studies is None or not more:
+        if not more:
             return self._whole(spec)
-        kept = self._whole(spec.model_copy(update={"exclude": self.base.exclude}))
-        return without(spec, kept, studies)
+        kept, studies = spec.model_copy(update={"exclude": self.base.exclude}), self._left_out(more)
+        if studies is not None:
+            return without(spec, self._whole(kept), studies)
+        fresh = self._whole(spec)
+        return weighed_down(self._whole(kept), fresh) or fresh
 
     def _left_out(self, exclude: Mapping[str, set[str]]) -> set[str] | None:
         """Name the studies that go; None where what goes is not whole studies, or is not there."""
@@ -129,6 +133,41 @@ def without(spec: AnalysisSpec, design: xr.DataTree, studies: set[str]) -> xr.Da
         faults += [Fault(wrong, column=f"outcomes.{name}")] if wrong else []
     if faults:
         raise EvidenceError(faults)
+    return found
+
+
+def weighed_down(design: xr.DataTree, part: xr.DataTree) -> xr.DataTree | None:
+    """Give the weight 0 to the rows of a design that are not in a part of it.
+
+    Without an agent a trial of two keeps its other arms; which those are, and what they then
+    report, only a design built anew says. Where it is a part of the other, one graph serves both.
+
+    Parameters
+    ----------
+    design
+        All rows.
+    part
+        Some of them, as a design of its own.
+
+    Returns
+    -------
+    xr.DataTree or None
+        None where the part holds what the design does not.
+    """
+    if set(part.children) != set(design.children):
+        return None
+    found = design.copy()
+    for name, node in design[OUTCOMES].children.items():
+        whole, some = node.to_dataset(), part[f"{OUTCOMES}/{name}"].to_dataset()
+        stays = np.isin(whole[ARM].to_numpy(), some[ARM].to_numpy())
+        columns = [column for column in some if column not in NOT_OF_A_ROW]
+        if set(whole.dims) != {ARM} or stays.sum() != some.sizes[ARM] or set(some) != set(whole):
+            return None
+        if not whole.isel({ARM: np.flatnonzero(stays)})[columns].equals(some[columns]):
+            return None
+        before = whole[WEIGHT].to_numpy() if WEIGHT in whole else np.ones(len(stays))
+        weight = np.where(stays, before, 0.0)
+        found[f"{OUTCOMES}/{name}"] = xr.DataTree(whole.assign({WEIGHT: (ARM, weight)}))
     return found
 
 

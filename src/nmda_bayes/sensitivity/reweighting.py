@@ -1,7 +1,7 @@
 """Cheap before dear: a variant near the base is answered from the base's own draws.
 
-A variant that changes numbers of priors, or leaves whole trials out, has a posterior that is the
-base's times a known factor of each draw,
+A variant that changes priors, or leaves whole trials out, has a posterior that is the base's times
+a known factor of each draw,
 
     w(theta) = p(theta | new priors) / p(theta | old priors) · prod 1 / p(y_s | theta)
 
@@ -14,29 +14,39 @@ density that is compiled already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import arviz_stats  # noqa: F401  (gives arrays their `azstats`)
 import numpy as np
 import pymc as pm
+import pytensor
+import pytensor.xtensor as px
 import xarray as xr
-from pymc.stats import compute_log_prior
 from pytensor.graph.traversal import ancestors
+from pytensor.xtensor.vectorization import vectorize_graph
 
 from nmda_bayes.checks import study_density
+from nmda_bayes.checks.diagnostics import ESS_AT_LEAST
 from nmda_bayes.checks.leaving_out import K_AT_MOST
-from nmda_bayes.design import OUTCOMES, WEIGHT
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE, STUDY
 from nmda_bayes.errors import SpecError
 from nmda_bayes.estimands import spec_of
-from nmda_bayes.inference.prepared import Prepared, prepare, same_structure, weighable
-from nmda_bayes.model import CHEAP, model_of
+from nmda_bayes.inference.densities import DRAWS
+from nmda_bayes.inference.plain_linker import ON_ARRAYS
+from nmda_bayes.inference.prepared import weighable
+from nmda_bayes.model import model_of
+from nmda_bayes.model.weighing import given_its_arguments
+from nmda_bayes.sensitivity.differences import difference
 from nmda_bayes.spec import AnalysisSpec
 
 #: Weights that vary by less carry the draws nowhere, and their tail has no shape.
 NO_CHANGE: Final = 1e-12
+#: Draws that trials are left out of. Of 1,000 the k-hat of one trial of the primary analysis was
+#: 0.59; of 4,000 it was 0.91, with 57 effective draws.
+OF_TRIALS: Final = 4000
 
 
 @dataclass(frozen=True)
@@ -49,132 +59,89 @@ class Reweighting:
         Dims chain and draw, over the draws that were used; their exponentials add up to 1.
     k_hat
         Shape of the weights' tail.
+    share
+        How many independent draws one of the base's is worth.
     """
 
     log_weight: xr.DataArray
     k_hat: float
+    share: float = 1.0
+
+    @property
+    def effective(self) -> float:
+        """How many independent draws the weighted ones are worth."""
+        squares = float(np.exp(2 * self.log_weight.to_numpy()).sum())
+        return self.share / squares
 
     @property
     def reliable(self) -> bool:
-        """Whether there are draws enough for a tail of this shape."""
-        return self.k_hat <= min(1 - 1 / np.log10(self.log_weight.size), K_AT_MOST)
-
-    @property
-    def told(self) -> str:
-        """Which way it was got, in words."""
-        return f"reweighted (k-hat {self.k_hat:.2f})"
+        """Whether there are draws enough for a tail of this shape, and enough are left."""
+        shape = self.k_hat <= min(1 - 1 / np.log10(self.log_weight.size), K_AT_MOST)
+        # As many as are asked of a fit: of 4,000 draws a k-hat of 0.69 left 180, and an error of
+        # 7 % of the posterior's SD.
+        return shape and self.effective >= ESS_AT_LEAST
 
 
-@dataclass(frozen=True)
-class Answered:
-    """Draws of a variant's posterior.
-
-    Attributes
-    ----------
-    posterior
-        Dims chain and draw. What is a left-out trial's own is of no meaning in reweighted draws.
-    sample_stats
-        The sampler's; empty where nothing was sampled.
-    how
-        ``reweighted (k-hat ...)``, ``refitted`` or ``fitted``.
-    k_hat
-        NaN where no weights could be had.
-    """
-
-    posterior: xr.Dataset
-    sample_stats: xr.Dataset
-    how: str
-    k_hat: float
-
-
-def answer_cheaply(
-    base: xr.DataTree,
-    prepared: Prepared,
-    spec: AnalysisSpec,
-    design: xr.DataTree,
-    *,
-    density: xr.Dataset | None = None,
-) -> Answered:
-    """Answer a variant the cheapest way that can be relied on.
+class Weigher:
+    """Weighs the draws of a fit for its variants.
 
     Parameters
     ----------
-    base
-        The fit that it is near to.
-    prepared
-        The base's compiled density.
-    spec, design
-        The variant.
+    fit
+        The base, as `nmda_bayes.sensitivity.answers.as_fit` makes it.
     density
-        `nmda_bayes.checks.study_density` of the base, where it is at hand; else it is computed
-        when a trial is left out.
-
-    Returns
-    -------
-    Answered
-        From the base's draws; refitted where their weights are not reliable; compiled anew where
-        the structure differs.
+        `nmda_bayes.checks.study_density` of it, where it is at hand; worked out when it is first
+        asked for if None.
     """
-    found = reweighting(base, spec, design, density=density)
-    k_hat = np.nan if found is None else found.k_hat
-    if found is not None and found.reliable:
-        posterior = resampled(base["posterior"].to_dataset(), found, spec.sampling.seed)
-        return Answered(posterior, xr.Dataset(), found.told, k_hat)
-    how = "refitted" if prepared.accepts(spec, design) else "fitted"
-    ready = prepared if how == "refitted" else prepare(spec, design)
-    drawn = ready.sample(spec.sampling, spec=spec, design=design)
-    posterior, stats = (drawn[name].to_dataset() for name in ("posterior", "sample_stats"))
-    return Answered(posterior, stats, how, k_hat)
 
+    def __init__(self, fit: xr.DataTree, density: xr.Dataset | None = None) -> None:
+        self.draws = fit["posterior"].to_dataset()
+        self._fit, self._given = fit, density
+        self._design = weighable(fit.children["design"])
+        self._model = model_of(spec_of(fit), self._design)
 
-def reweighting(
-    base: xr.DataTree,
-    spec: AnalysisSpec,
-    design: xr.DataTree,
-    *,
-    density: xr.Dataset | None = None,
-) -> Reweighting | None:
-    """Weigh the draws of a fit for a variant of it.
+    def weigh(self, spec: AnalysisSpec, design: xr.DataTree) -> Reweighting | None:
+        """Weigh the draws for a variant.
 
-    Parameters
-    ----------
-    base
-        The fit.
-    spec, design
-        The variant. Trials that it leaves out are in its design with the weight 0.
-    density
-        `nmda_bayes.checks.study_density` of the base.
+        Parameters
+        ----------
+        spec, design
+            The variant. Trials that it leaves out are in its design with the weight 0.
 
-    Returns
-    -------
-    Reweighting or None
-        None where the variant differs in more than numbers of priors and whole trials left out, or
-        where the model does not part by trial.
-    """
-    before = weighable(base.children["design"])
-    old, new = model_of(spec_of(base), before), model_of(spec, weighable(design))
-    if not same_structure(old, new):
-        return None
-    gone = _left_out(before, weighable(design))
-    moved = _moved(old, new)
-    if gone is None or moved is None:
-        return None
-    if gone and any(old.named_vars_to_dims[name] for name in moved):
-        return None  # the density of a trial that goes holds these priors too
-    draws = base["posterior"].to_dataset()
-    nothing = np.zeros([draws.sizes[dim] for dim in SAMPLE])
-    log_ratio = xr.DataArray(nothing, {dim: draws[dim] for dim in SAMPLE}, SAMPLE)
-    if gone:
+        Returns
+        -------
+        Reweighting or None
+            None where the variant differs in more than priors and whole trials left out, or where
+            the model does not part by trial.
+        """
+        its = weighable(design)
+        new = model_of(spec, its)
+        found = difference(self._model, self._design, new, its)
+        if found is None:
+            return None
+        if found.gone and any(self._model.named_vars_to_dims[name] for name in found.priors):
+            return None  # the density of a trial that goes holds these priors too
+        draws = self.draws
+        log_ratio = xr.zeros_like(draws[CHAIN] * draws[DRAW], float)
+        if found.gone:
+            if self._density is None:
+                return None
+            log_density = self._density["log_density"]
+            log_ratio = -log_density.sel({STUDY: list(found.gone)}).sum(STUDY)
+            draws = draws.sel({dim: log_density[dim] for dim in SAMPLE})
+        if found.priors:
+            log_ratio = log_ratio + log_prior(new, found.priors, draws)
+            log_ratio = log_ratio - log_prior(self._model, found.priors, draws)
+        return _smoothed(log_ratio.reset_coords(drop=True))
+
+    @cached_property
+    def _density(self) -> xr.Dataset | None:
+        if self._given is not None:
+            return self._given
         try:
-            density = study_density(base) if density is None else density
+            return study_density(self._fit, draws=OF_TRIALS)
         except SpecError:
             return None
-        log_density = density["log_density"]
-        log_ratio = -log_density.sel({STUDY: gone}).sum(STUDY)
-        draws = draws.sel({dim: log_density[dim] for dim in SAMPLE})
-    if moved:
-        log_ratio = log_ratio + _log_prior(new, moved, draws) - _log_prior(old, moved, draws)
-    return _smoothed(log_ratio.reset_coords(drop=True))
 
 
 def resampled(posterior: xr.Dataset, found: Reweighting, seed: int) -> xr.Dataset:
@@ -192,7 +159,8 @@ def resampled(posterior: xr.Dataset, found: Reweighting, seed: int) -> xr.Datase
     Returns
     -------
     xr.Dataset
-        As many draws as have weights, each as often as it weighs, in random order.
+        As many draws as have weights, each as often as it weighs, in random order. What is a
+        left-out trial's own is of no meaning in them.
     """
     rng = np.random.default_rng(seed)
     weight = np.exp(found.log_weight.transpose(*SAMPLE).to_numpy().ravel())
@@ -213,65 +181,51 @@ def resampled(posterior: xr.Dataset, found: Reweighting, seed: int) -> xr.Datase
     return order.transpose(*SAMPLE, ...)
 
 
-def _left_out(before: xr.DataTree, after: xr.DataTree) -> list[str] | None:
-    """Name the trials whose weight fell to 0 in every outcome; None where else weights differ."""
-    gone: set[str] = set()
-    kept: set[str] = set()
-    for name, node in before[OUTCOMES].children.items():
-        studies = node[STUDY].to_numpy().astype(str)
-        old, new = (tree[f"{OUTCOMES}/{name}"][WEIGHT].to_numpy() for tree in (before, after))
-        if not np.all((new == old) | ((new == 0) & (old == 1))):
-            return None
-        gone |= set(studies[new != old])
-        kept |= set(studies[new == old])
-    return None if gone & kept else sorted(gone)
+def log_prior(model: pm.Model, names: Sequence[str], draws: xr.Dataset) -> xr.DataArray:
+    """Sum the log prior of some free variables, at every draw.
+
+    Parameters
+    ----------
+    model
+        The graph.
+    names
+        The variables.
+    draws
+        Its free variables, dims chain and draw. Only those that the priors ask for are read, so
+        that nothing is derived for the others: of one prior it took 0.05 s, not 0.6 s.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims chain and draw.
+    """
+    free = {str(rv.name): rv for rv in model.free_RVs}
+    at = {name: free[name].type() for name in names}
+    rows = [given_its_arguments(free[name], value).sum() for name, value in at.items()]
+    above = set(ancestors(rows, blockers=[*free.values()]))
+    read = [name for name, rv in free.items() if name in at or rv in above]
+    along = {name: _along_draws(free[name]) for name in read}
+    replaced = {free[name]: along[name] for name in read}
+    replaced |= {value: along[name] for name, value in at.items()}
+    (total,) = vectorize_graph([sum(rows[1:], rows[0])], replaced)
+    evaluate = pytensor.function([*along.values()], total, mode=ON_ARRAYS)
+    stacked = draws[read].stack({DRAWS: SAMPLE}, create_index=False)
+    values = [stacked[name].transpose(DRAWS, *free[name].type.dims) for name in read]
+    found = evaluate(*(np.asarray(value.to_numpy(), dtype=float) for value in values))
+    shape = [draws.sizes[dim] for dim in SAMPLE]
+    return xr.DataArray(found.reshape(shape), {dim: draws[dim] for dim in SAMPLE}, SAMPLE)
 
 
-def _moved(old: pm.Model, new: pm.Model) -> list[str] | None:
-    """Name the free variables whose priors have other numbers; None where other data differ."""
-    changed = {
-        data
-        for data in old.data_vars
-        if not data.name.endswith(f".{WEIGHT}")
-        and not np.array_equal(data.get_value(), new[data.name].get_value(), equal_nan=True)
-    }
-    free = set(old.free_RVs)
-    reached = {rv: set(_own_ancestors(rv, free)) & changed for rv in old.free_RVs}
-    others = [*old.observed_RVs, *(old.rvs_to_values[rv] for rv in old.observed_RVs)]
-    others += old.deterministics
-    if any(set(_own_ancestors(variable, free)) & changed for variable in others):
-        return None
-    found = [str(rv.name) for rv, data in reached.items() if data]
-    return found if changed == set().union(*reached.values(), set()) else None
-
-
-def _own_ancestors(variable: Any, free: set[Any]) -> Iterator[Any]:
-    """What a variable depends on without passing through another free variable."""
-    return ancestors([variable], blockers=free - {variable})
-
-
-def _log_prior(model: pm.Model, names: list[str], draws: xr.Dataset) -> xr.DataArray:
-    """Sum the log prior of some variables over all but the draws."""
-    found = compute_log_prior(
-        xr.DataTree.from_dict({"posterior": draws}),
-        var_names=names,
-        model=model,
-        extend_inferencedata=False,
-        progressbar=False,
-        compile_kwargs=CHEAP,
-    )
-    dataset = found if isinstance(found, xr.Dataset) else found.to_dataset()
-    parts = [v.sum([d for d in v.dims if d not in SAMPLE]) for v in dataset.data_vars.values()]
-    total: xr.DataArray = sum(parts[1:], parts[0])
-    return total
+def _along_draws(rv: Any) -> Any:
+    return px.xtensor(f"{rv.name}_draws", dims=(DRAWS, *rv.type.dims), shape=(None, *rv.type.shape))
 
 
 def _smoothed(log_ratio: xr.DataArray) -> Reweighting:
     flat = log_ratio - log_ratio.max()
     if float(flat.std()) < NO_CHANGE:
-        return Reweighting(xr.zeros_like(flat) - np.log(flat.size), 0.0)
+        return Reweighting(xr.zeros_like(flat) - np.log(flat.size), 0.0)  # no tail, no change
     weight = xr.apply_ufunc(np.exp, flat)
     share = float(weight.azstats.ess(method="mean", relative=True).clip(max=1.0))
     smoothed, k_hat = (-flat).azstats.psislw(dim=list(SAMPLE), r_eff=share)
     total = np.log(float(xr.apply_ufunc(np.exp, smoothed).sum()))
-    return Reweighting(smoothed.transpose(*SAMPLE) - total, float(k_hat))
+    return Reweighting(smoothed.transpose(*SAMPLE) - total, float(k_hat), share)

@@ -100,9 +100,7 @@ def run_plan(
     if work is None and BASE in jobs:
         from nmda_bayes.sensitivity.cheap import answer_nearby  # PyMC takes seconds to import
 
-        alike = structure_of(jobs[BASE])
-        near = {name: job for name, job in jobs.items() if structure_of(job) == alike}
-        answer_nearby(jobs, store, near)
+        answer_nearby(jobs, store)
     ordered = list(in_order(jobs, structure_of))
     return together(plan, sweep(ordered, store, where, work or _fitting(), progress))
 

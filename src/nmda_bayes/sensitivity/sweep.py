@@ -79,14 +79,15 @@ def sweep(
     """
     found = Outcomes()
     left: list[Job] = []
-    for job in jobs:
+    once = {job.key: job for job in reversed(jobs)}  # two names may ask for the same
+    for job in (one for one in jobs if once[one.key] is one):
         stored = store.read(job.key)
         if stored is None:
             left.append(job)
         else:
             found.answered[job.name] = stored
-            _tell(progress, job.name, found, len(jobs))
-    tell = _teller(progress, found, len(jobs))
+            _tell(progress, job.name, found, len(once))
+    tell = _teller(progress, found, len(once))
     before, deadly = len(found.answered), 0
     while left:
         suspects = _round(left, store, executors(), work, found, tell)
@@ -102,7 +103,17 @@ def sweep(
             mend = 'In a script of your own, start under if __name__ == "__main__":.'
             raise InputError([Fault("every worker dies as it starts", mend)])
         left = [j for j in left if j.name not in found.answered and j.name not in found.failed]
+    for job in jobs:
+        _give(found, job.name, once[job.key].name)
     return found
+
+
+def _give(found: Outcomes, name: str, other: str) -> None:
+    """Give a variant what another came to that asked for the same."""
+    if other in found.answered:
+        found.answered[name] = found.answered[other]
+    else:
+        found.failed[name] = found.failed[other]
 
 
 def _round(
