@@ -1,5 +1,6 @@
 """Answers: functions from a fit to labelled draws."""
 
+from nmda_bayes.estimands.at_concentration import response_at_concentration
 from nmda_bayes.estimands.beside import beside_published
 from nmda_bayes.estimands.biases import effects_with_bias
 from nmda_bayes.estimands.borrowing import pooling_report, pooling_words
@@ -53,6 +54,7 @@ __all__ = [
     "regimen_window",
     "regimen_words",
     "residual_deviance",
+    "response_at_concentration",
     "share_left",
     "spec_of",
     "split",

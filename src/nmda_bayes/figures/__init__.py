@@ -1,9 +1,11 @@
 """Figures: labelled arrays in, a matplotlib figure out, with its alternative text as its label."""
 
+from nmda_bayes.figures.at_concentration import External, plot_at_concentration
 from nmda_bayes.figures.benefit_risk import plot_benefit_risk
 from nmda_bayes.figures.bias import plot_bias
 from nmda_bayes.figures.concentration import plot_concentration
 from nmda_bayes.figures.curve import plot_curve, plot_curves
+from nmda_bayes.figures.dose_and_time import plot_dose_and_time
 from nmda_bayes.figures.dose_coverage import plot_dose_coverage
 from nmda_bayes.figures.dose_response import plot_dose_response
 from nmda_bayes.figures.evidence_map import plot_evidence_map
@@ -17,6 +19,7 @@ from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
 from nmda_bayes.figures.ranks import plot_ranks
 from nmda_bayes.figures.regimens import plot_regimen_window
+from nmda_bayes.figures.regimens_over_time import plot_regimens_over_time
 from nmda_bayes.figures.side_by_side import plot_side_by_side
 from nmda_bayes.figures.specification_curve import plot_specification_curve
 from nmda_bayes.figures.stacking import plot_stack
@@ -26,6 +29,8 @@ from nmda_bayes.figures.two_choices import plot_two_choices
 from nmda_bayes.figures.window import plot_window
 
 __all__ = [
+    "External",
+    "plot_at_concentration",
     "plot_two_choices",
     "plot_tornado",
     "plot_specification_curve",
@@ -37,6 +42,7 @@ __all__ = [
     "plot_concentration",
     "plot_curve",
     "plot_curves",
+    "plot_dose_and_time",
     "plot_dose_coverage",
     "plot_dose_response",
     "plot_evidence_map",
@@ -49,6 +55,7 @@ __all__ = [
     "plot_prior_posterior",
     "plot_ranks",
     "plot_regimen_window",
+    "plot_regimens_over_time",
     "plot_side_by_side",
     "plot_stack",
     "plot_window",

@@ -102,7 +102,7 @@ def _panel(axes: Axes, effect: xr.DataArray, read_at: np.ndarray) -> None:
             x, middle, color=color, linestyle=BEYOND_LINE if outside else "-",
             linewidth=1.2 if outside else 1.8, label="_not read" if outside else "_read",
         )  # fmt: skip
-    _hours_axis(axes, float(hours.max()))
+    hours_axis(axes, float(hours.max()))
     axes.axhline(0, color=GREY, linewidth=0.7, zorder=0)
     axes.axvline(0, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
     if hours.max() > LONG:
@@ -114,7 +114,16 @@ def _panel(axes: Axes, effect: xr.DataArray, read_at: np.ndarray) -> None:
     )  # fmt: skip
 
 
-def _hours_axis(axes: Axes, last: float) -> None:
+def hours_axis(axes: Axes, last: float) -> None:
+    """Draw hours after treatment, on a log scale where they are many.
+
+    Parameters
+    ----------
+    axes
+        Where.
+    last
+        The last hour.
+    """
     if last <= LONG:
         return
     axes.set_xscale("symlog", linthresh=1.0, linscale=0.5)

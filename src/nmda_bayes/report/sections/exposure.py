@@ -11,12 +11,15 @@ from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.design.kinetics import Kinetics
 from nmda_bayes.design.named_models import kinetics_of_design
 from nmda_bayes.estimands.infusions import regimen_window
+from nmda_bayes.estimands.regimen_course import regimen_over_time
 from nmda_bayes.figures.concentration import plot_concentration
 from nmda_bayes.figures.exposure_axis import plot_exposure_axis
 from nmda_bayes.figures.regimens import plot_regimen_window
+from nmda_bayes.figures.regimens_over_time import plot_regimens_over_time
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.pharmacokinetics import concentration
 from nmda_bayes.pharmacokinetics.parameter import SITE_HALF_LIFE
+from nmda_bayes.regimens import parse_regimen
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table, folded
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
@@ -26,6 +29,8 @@ from nmda_bayes.report.words import count, number, opened, probability
 MAPS = 2
 #: Trials whose concentrations over time are drawn, and lines of one such figure.
 COURSES, LINES = 2, 6
+#: How many times as fast and as slowly a total dose is given, and points of each line.
+SLOWER, HOURS = 6, 40
 BETWEEN_PEOPLE = (
     "Concentrations are those of a typical person. What is published of the spread between people"
     " is not uncertainty of that person, and is not in them: a trial's arm is about its people's"
@@ -208,6 +213,8 @@ def _maps(view: View, kinetics: Kinetics, gallery: Gallery) -> Iterator[object]:
     best = sorted((cell for cell in cells if cell[0] > 0), key=lambda cell: -cell[0])[:MAPS]
     if best:
         yield Heading("The window in regimens")
+    for _, agent, condition in best[:1]:
+        yield from _slower(view, kinetics, gallery, agent, condition)
     for _, agent, condition in best:
         found = regimen_window(view.fit, agent=agent, condition=condition)
         at = found["p_both"].argmax(("hours", "rate"))
@@ -220,3 +227,24 @@ def _maps(view: View, kinetics: Kinetics, gallery: Gallery) -> Iterator[object]:
             + (", beyond the exposures tried." if bool(top["extrapolated"]) else ".")
         )
         yield gallery.picture(plot_regimen_window(found), caption)
+
+
+def _slower(
+    view: View, kinetics: Kinetics, gallery: Gallery, agent: str, condition: str
+) -> Iterator[object]:
+    """One total dose as the reference regimen gives it, faster and slower, hour by hour."""
+    _, schedule = kinetics.reference(agent)
+    one = parse_regimen(schedule)
+    total, lasts = one.total("mg/kg"), one.hours
+    if not (np.isfinite(total) and lasts > 0):
+        return
+    regimens = [f"{total:g} mg/kg over {60 * lasts / SLOWER:.3g} min", schedule]
+    regimens.append(f"{total:g} mg/kg over {lasts * SLOWER:.3g} h")
+    hours = np.unique([*np.geomspace(lasts / 10, 3 * SLOWER * lasts, HOURS), lasts])
+    found = regimen_over_time(view.thinned, regimens, hours, agent=agent, condition=condition)
+    caption = (
+        f"{opened(view.agent(agent))} in {view.condition(condition)}: {number(total)} mg/kg given"
+        f" {SLOWER} times as fast as the reference regimen, like it, and {SLOWER} times as slowly."
+        f" Medians and {INTERVAL_TEXT}s."
+    )
+    yield gallery.picture(plot_regimens_over_time(found), caption)

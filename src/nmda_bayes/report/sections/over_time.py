@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.figure import Figure
 
 from nmda_bayes.components.time import AFTER, SINCE
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, HOUR
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, HOUR, OUTCOME
 from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
-from nmda_bayes.figures import plot_over_time
+from nmda_bayes.estimands.reading import exposure_axis
+from nmda_bayes.figures import plot_dose_and_time, plot_over_time
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.answers import dose_text
 from nmda_bayes.report.blocks import Section, Table, Text, as_table
@@ -21,6 +23,8 @@ from nmda_bayes.report.words import draws_of, exact, listed, number, spread
 
 #: Points of a curve over time: smooth at print size.
 GRID = 60
+#: Doses of a map over dose and time.
+DOSES = 30
 #: Hours of the table; those beyond twice the last reading are left out.
 ASKED = (1.0, 4.0, 24.0, 72.0, 168.0, 672.0)
 
@@ -70,12 +74,42 @@ def _blocks(view: View, gallery: Gallery, outcome: str, agents: list[str]) -> li
         f" with most of its trials. Medians and {INTERVAL_TEXT}s."
     )
     scale = view.link(outcome).effect or view.outcomes[outcome].unit or "difference"
-    picture = plot_over_time(effects, axis=f"{view.label(outcome)}, {scale}", read_at=read_at)
-    return [
+    axis = f"{view.label(outcome)}, {scale}"
+    picture = plot_over_time(effects, axis=axis, read_at=read_at)
+    blocks: list[object] = [
         Text(said),
         gallery.picture(picture, caption),
         _table(view, outcome, agents, effects, last, typical),
     ]
+    if view.has_dose(outcome):
+        blocks.append(gallery.picture(*_map(view, outcome, agents, grid, typical, axis)))
+    return blocks
+
+
+def _map(
+    view: View,
+    outcome: str,
+    agents: list[str],
+    grid: np.ndarray,
+    typical: float | None,
+    axis: str,
+) -> tuple[Figure, str]:
+    """The effect over dose and time, each agent up to the largest dose that was tried of it."""
+    tried = view.tested.sel({OUTCOME: outcome, AGENT: agents})
+    top = float(tried["tested_to"].max())
+    doses = np.geomspace(top / 20, top, DOSES)
+    effects = _effects(view, outcome, agents, grid[grid >= 0], typical, doses)
+    reach = tried["tested_to"].reset_coords(drop=True)
+    effects = effects.assign_coords(
+        extrapolated=effects["extrapolated"] | (effects[DOSE] > reach * (1 + 1e-6))
+    )
+    lower = view.outcomes[outcome].better == "lower"
+    drawn = plot_dose_and_time(effects, axis=axis, dose_axis=exposure_axis(view.spec), lower=lower)
+    caption = (
+        f"{view.title(outcome)} over dose and time: medians. Hatched where no trial of the agent"
+        " gave such a dose or read at such an hour."
+    )
+    return drawn, caption
 
 
 def _dose(view: View, agents: list[str]) -> str:
@@ -88,15 +122,22 @@ def _condition(view: View, outcome: str, agent: str) -> str:
 
 
 def _effects(
-    view: View, outcome: str, agents: list[str], grid: np.ndarray, typical: float | None
+    view: View,
+    outcome: str,
+    agents: list[str],
+    grid: np.ndarray,
+    typical: float | None,
+    doses: np.ndarray | None = None,
 ) -> xr.DataArray:
-    """Each agent's effect over the hours at its main dose, where most of its trials are."""
+    """Each agent's effect over the hours at its main dose, or at others, where its trials are."""
     found = []
     for agent in agents:
-        dose = [view.main_mark(agent)]
+        dose = [view.main_mark(agent)] if doses is None else doses
         effect = effect_over_time(view.thinned, outcome, grid, dose, typical)
         at = {AGENT: agent, CONDITION: _condition(view, outcome, agent)}
-        one = effect.sel(at).isel({DOSE: 0}).reset_coords([CONDITION, DOSE], drop=True)
+        one = effect.sel(at).reset_coords(CONDITION, drop=True)
+        if doses is None:
+            one = one.isel({DOSE: 0}).reset_coords(DOSE, drop=True)
         found.append(one.assign_coords(agent_label=view.agent(agent)))
     return xr.concat(found, dim=AGENT, coords="different", compat="equals")
 
