@@ -15,6 +15,8 @@ from numpy.testing import assert_allclose
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence, table
+from nmda_bayes.evidence.shipped import shipped_folder
+from nmda_bayes.spec import AnalysisSpec
 from tests import specs
 from tests.specs import rows
 
@@ -288,6 +290,20 @@ class TestContrasts:
             "A: placebo 0", "A: placebo 0", "B: placebo 0", "C: placebo 0"]  # fmt: skip
         assert_allclose(one["estimate"], [-8, -11, -5, -1])
         assert_allclose(one["comparator_se"], [2, 2, np.nan, np.nan])
+
+    def test_a_rule_by_the_hour_takes_printed_differences_of_the_base(self):
+        """Their table has hours and no windows; headache trials of magnesium are such a mixture."""
+        spec = AnalysisSpec.from_toml(
+            shipped_folder("models") / "magnesium_headache.toml"
+        ).model_dump()
+        spec["outcomes"]["analgesia"]["time"] = {"rule": "latest"}
+        spec |= {"exclude": {}}
+        tree = build_design(AnalysisSpec.from_dict(spec), load_evidence())
+        one = tree["outcomes/analgesia"].to_dataset()
+        assert set(one["study"].to_numpy()) == {"Rahimdel", "Shahrami2015"}
+        gone = left_out(tree)
+        reason = gone.loc[gone["study"] == "Corbo2001", "reason"]
+        assert reason.tolist() == ["outside the time window, or its time is not known"]
 
     @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
     def test_a_contrast_at_two_times_enters_once(self, order):

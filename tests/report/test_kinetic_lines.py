@@ -21,7 +21,10 @@ def test_models_errors_references_and_assumptions_are_told():
 
 def test_effect_sites_are_told():
     prior = specs.prior("LogNormal", mu=0.0, sigma=0.5)
-    for site, words in ((0.2, "half-life 0.2 h, held"), (prior, "half-life log-normal around 1 h, log SD")):
+    for site, words in (
+        (0.2, "half-life 0.2 h, held"),
+        (prior, "half-life log-normal around 1 h, log SD"),
+    ):
         spec = at_site(site=site)
         said = "\n".join(kinetic_lines(spec, build_design(spec, nb.load_evidence(READ))))
         assert "effect site of pain, s_ketamine: " + words in said

@@ -215,6 +215,8 @@ def keep_time(sieve: Sieve, time: TimeSpec) -> None:
 
 def _window_holds_the_end(rows: pd.DataFrame) -> pd.Series:
     """Say whether the window that a review gives a row holds the end of its treatment."""
+    if "time_window" not in rows:  # printed differences have an hour, or nothing
+        return pd.Series(data=False, index=rows.index)
     end = (rows["treatment_days"] * 24).fillna(rows["infusion_hours"]).groupby(rows["study"])
     last = end.transform("max")
     bounds = rows["time_window"].map(lambda window: WINDOWS.get(window, (np.nan, np.nan)))
