@@ -1,30 +1,35 @@
-"""Coordinates in which effects of studies and arms are near standard normal, whatever the rest.
+"""Coordinates in which the effects of a model are near standard normal, whatever the rest.
 
-Given all else, a study's baseline b and the effects z of its arms have normal priors, the linear
-predictor is affine in them,
+Given all else, a study's baseline b, the effects z of its arms and what arms share in a linear way
+(u: of the agents' Emax, say, the offsets and the location) have normal priors, the linear predictor
+is affine in them,
 
-    eta[arm] = c[arm] + g[arm] b[study] + a[arm] z[arm],
+    eta[arm] = c[arm] + f[arm] u[place] + g[arm] b[study] + a[arm] z[arm],
 
 and each arm's report is nearly a normal one of eta, with mean h and information W. In that normal
-model b and z are normal with a mean and spread in closed form; the sampler moves in what they are
-standardised by these, so that what the data say of a study no longer bends the way of the
-heterogeneity and of the curve. The change of variables is a bijection whose Jacobian is counted, so
-that the posterior is the graph's own whatever h and W are. Where the reports are normal, the new
-coordinates are independent of all else: the effects are integrated out, and drawn afterwards.
+model u, b given u, and z given both are normal with moments in closed form; the sampler moves in
+what they are standardised by these, so that what the data say of a study or of an agent no longer
+bends the way of the spreads and of the rest of the curve. The change of variables is a bijection
+whose Jacobian is counted, so that the posterior is the graph's own whatever h and W are. Where the
+reports are normal, the new coordinates are independent of all else: the effects are integrated out,
+and drawn afterwards.
 
-On the triptans network (182 arms, 70 trials; 4 x 1,000 draws) trees of 15 gradients took the place
-of trees of 36, and heterogeneity_sd had 4,700 effective draws instead of 750. Unrolled in the graph
-a gradient cost 2.4 times as much; the map is therefore one operation (`whitening_op`).
+On the triptans network (182 arms, 70 trials; 4 x 1,000 draws, target_accept 0.9, trees of 15
+gradients) the worst parameter, emax_between_agent, had 250 to 350 effective draws with the effects
+of trials alone standardised, and 990 to 1,370 with those of agents too. Unrolled in the graph a
+gradient cost 2.4 times as much; the map is therefore one operation (`whitening_op`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytensor.xtensor as px
 import pytensor.xtensor.math as xp
 import xarray as xr
@@ -35,14 +40,15 @@ from pytensor.tensor.random.basic import HalfNormalRV
 
 from nmda_bayes.dims import STUDY
 from nmda_bayes.inference.normal_reports import normal_reports
-from nmda_bayes.inference.whitening_op import conditional_normal
+from nmda_bayes.inference.shared_latents import Shared, shared_latents
+from nmda_bayes.inference.whitening_op import whitening
 from nmda_bayes.model import OFFSET, Outcome, outcomes_of
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.rules import BASELINE
 
 
 def whitened(model: pm.Model, spec: AnalysisSpec, design: xr.DataTree) -> pm.Model:
-    """Give a graph coordinates in which its effects of studies and arms are near standard normal.
+    """Give a graph coordinates in which its effects are near standard normal.
 
     Parameters
     ----------
@@ -56,36 +62,37 @@ def whitened(model: pm.Model, spec: AnalysisSpec, design: xr.DataTree) -> pm.Mod
     Returns
     -------
     pm.Model
-        The same graph with other transforms of the baselines and of the effects of arms. What
-        cannot be told to be normal and to enter eta by itself keeps its coordinates.
+        The same graph with other transforms of the baselines, of the effects of arms and of what
+        the arms share and the linear predictor is affine in. What cannot be told to be normal, or
+        to enter eta so, keeps its coordinates.
     """
     made = clone_model(model)
     _soften(made)  # first: what follows reads the spreads from their coordinates
     found = list(_latents(made, spec, design))
     placed = [made.rvs_to_values[rv] for one in found for rv in one.variables]
     etas = made.replace_rvs_by_values([made[one.outcome.name("eta")] for one in found])
-    new = [_mapped(made, one, eta, placed) for one, eta in zip(found, etas, strict=True)]
-    for one, mapped in zip(found, new, strict=True):
-        _place(made, one.baseline, mapped[0], mapped[2])
-        if one.offset is not None:
-            _place(made, one.offset, mapped[1], mapped[3])
+    new = [list(_mapped(made, one, eta, placed)) for one, eta in zip(found, etas, strict=True)]
+    for mapped in chain.from_iterable(new):
+        _place(made, mapped.variable, mapped.value, mapped.log_stretch)
     return made
 
 
 @dataclass(frozen=True)
 class _Latents:
-    """An outcome's baselines, with their prior, and the effects of its arms where there are any."""
+    """An outcome's baselines, with their prior, the effects of its arms, and what arms share."""
 
     outcome: Outcome
     baseline: Any
     mean: float
     sd: float
     offset: Any
+    shared: Shared
 
     @property
     def variables(self) -> list[Any]:
-        """The baselines, and the effects of arms."""
-        return [rv for rv in (self.baseline, self.offset) if rv is not None]
+        """What is shared, the baselines, and the effects of arms where there are any."""
+        own = [rv for rv in (self.baseline, self.offset) if rv is not None]
+        return [*self.shared.variables, *own]
 
 
 def _latents(model: pm.Model, spec: AnalysisSpec, design: xr.DataTree) -> Iterator[_Latents]:
@@ -104,7 +111,9 @@ def _latents(model: pm.Model, spec: AnalysisSpec, design: xr.DataTree) -> Iterat
         baseline = _free(model, name, outcome.study)
         if baseline is not None:
             offset = _free(model, outcome.name("arm" + OFFSET), outcome.arm)
-            yield _Latents(outcome, baseline, float(mean), float(sd), offset)
+            own = [rv for rv in (baseline, offset) if rv is not None]
+            shared = shared_latents(model, outcome, own)
+            yield _Latents(outcome, baseline, float(mean), float(sd), offset, shared)
 
 
 def _free(model: pm.Model, name: str, dim: str) -> Any:
@@ -116,10 +125,11 @@ def _free(model: pm.Model, name: str, dim: str) -> Any:
     return rv if rv.type.dims == (dim,) else None
 
 
-def _mapped(model: pm.Model, one: _Latents, eta: Any, placed: list[Any]) -> list[Any]:
-    """Make the baselines, the effects of arms, and the logarithms of what they are stretched by."""
-    outcome, h_w = one.outcome, normal_reports(one.outcome)
+def _mapped(model: pm.Model, one: _Latents, eta: Any, placed: list[Any]) -> Iterator[_Mapped]:
+    """Make each variable of an outcome, and the logarithm of what it is stretched by."""
+    outcome, shared, h_w = one.outcome, one.shared, normal_reports(one.outcome)
     assert h_w is not None
+    z_u = [model.rvs_to_values[rv] for rv in shared.variables]
     z_b = model.rvs_to_values[one.baseline]
     z_o = None if one.offset is None else model.rvs_to_values[one.offset]
 
@@ -128,18 +138,31 @@ def _mapped(model: pm.Model, one: _Latents, eta: Any, placed: list[Any]) -> list
         values = {v: (px.ones_like if v is unit else px.zeros_like)(v) for v in placed}
         return graph_replace([eta], values, strict=False)[0].transpose(outcome.arm).values
 
-    c = at()
-    g = at(z_b) - c
-    a = c * 0.0 if z_o is None else at(z_o) - c
+    c, nothing = at(), np.zeros(len(h_w[0]))
+    a = nothing if z_o is None else at(z_o) - c
+    f = pt.stack([at(v) - c for v in z_u]) if z_u else np.zeros((0, len(nothing)))
     labels = list(outcome.studies[outcome.study])
     place = {label: i for i, label in enumerate(labels)}
     study = np.array([place.get(s, 0) for s in outcome.reported[STUDY].to_numpy()])
-    moved = conditional_normal(
-        c, a, g, z_b.values, c * 0.0 if z_o is None else z_o.values,
-        study, *h_w, np.array([one.mean, one.sd**-2]),
+    u, b, o, *stretch = whitening(
+        c, a, at(z_b) - c, f,
+        pt.concatenate([v.values.ravel() for v in z_u]) if z_u else np.zeros(0),
+        z_b.values, nothing if z_o is None else z_o.values,
+        study, shared.place, *h_w, np.array([one.mean, one.sd**-2]), shared.prior,
     )  # fmt: skip
-    dims = (outcome.study, outcome.arm, outcome.study, outcome.arm)
-    return [px.as_xtensor(v, dims=(dim,)) for v, dim in zip(moved, dims, strict=True)]
+    made = [*shared.parts(u), b, o], [*shared.parts(stretch[0]), *stretch[1:]]
+    for rv, *both in zip(one.variables, *made, strict=False):  # o is nothing where none is placed
+        value, log_stretch = (px.as_xtensor(v, dims=rv.type.dims) for v in both)
+        yield _Mapped(rv, value, log_stretch)
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A variable out of the standardised ones, and the logarithm of what it is stretched by."""
+
+    variable: Any
+    value: Any
+    log_stretch: Any
 
 
 def _place(model: pm.Model, rv: Any, mapped: Any, log_stretch: Any) -> None:
