@@ -49,8 +49,9 @@ def test_experiments_stand_beside_it(answer):
     figure = nb.plot_at_concentration(answer, marks)
     pain, harm = figure.axes
     assert pain.get_xlabel() == "s ketamine, ng/mL"
-    assert [text.get_text() for text in harm.texts] == ["half of the high"]
-    assert "linear: 50 to 100" in figure.get_label()
+    assert [text.get_text() for text in harm.texts] == ["a"]
+    assert "Pain, a: linear, 50 to 100 ng/mL." in figure.get_label()
+    assert "Dissociation, a: half of the high, 71 ng/mL." in figure.get_label()
     assert "used by no fit" in " ".join(t.get_text() for t in figure.legends[0].get_texts())
 
 

@@ -32,7 +32,7 @@ def few_draws(
     return prior_as_posterior(model, short, progress=progress)
 
 
-def few_draws_of_a_variant(job: Job) -> tuple[xr.DataTree, str]:
+def few_draws_of_a_variant(job: Job, settings: Any) -> tuple[xr.DataTree, str]:
     return few_draws(model_of(job.spec, seen(job.design)), job.spec, progress=False), "fitted"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import xarray as xr
@@ -25,6 +25,9 @@ from nmda_bayes.figures.style import (
 )
 from nmda_bayes.figures.text import legend, note, plain, words
 from nmda_bayes.intervals import INTERVAL_TEXT, interval
+
+#: What ranges of one panel are called.
+LETTERS = "abcdef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def plot_at_concentration(answer: xr.Dataset, external: Mapping[str, Sequence[Ex
             _panel(axes, answer.sel({OUTCOME: outcome}), external.get(str(outcome), ()))
             axes.set_xlabel(f"{words(answer.attrs.get('analyte', ''))}, ng/mL")
         legend(figure, _legend(), 2)
-        note(figure, _remark(answer))
+        note(figure, " ".join([_remark(answer), *_marks(answer, external)]))
         figure.set_label(_alt(answer, external))
     return figure
 
@@ -89,15 +92,13 @@ def _panel(axes: Axes, one: xr.Dataset, external: Sequence[External]) -> None:
             linewidth=0.4 if outside else 0,
         )  # fmt: skip
         axes.plot(x[part], middle, color=color, linestyle=BEYOND_LINE if outside else "-")
-    for place, mark in enumerate(external):
+    for letter, mark in zip(LETTERS, external, strict=False):
         if mark.high > mark.low:
             axes.axvspan(mark.low, mark.high, color=ORANGE, alpha=0.22, linewidth=0)
         else:
             axes.axvline(mark.low, color=ORANGE, linewidth=1.6)
-        axes.text(
-            (mark.low + mark.high) / 2, 0.98 - 0.3 * place, plain(mark.text, 60), rotation=90,
-            ha="right", va="top", fontsize=6.5, transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
+        axes.text(mark.high, 0.98, letter, ha="right", va="top", weight="bold",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
     axes.set_xlim(float(x.min()), float(x.max()))
     unit = str(one["unit"].item())
     axes.set_title(plain(one["label"].item(), 60), loc="left")
@@ -125,17 +126,23 @@ def _remark(answer: xr.Dataset) -> str:
     return said
 
 
+def _marks(answer: xr.Dataset, external: Mapping[str, Sequence[External]]) -> Iterator[str]:
+    """Say what each letter is, panel by panel."""
+    for outcome in answer[OUTCOME].values:
+        label = plain(answer["label"].sel({OUTCOME: outcome}).item())
+        for letter, mark in zip(LETTERS, external.get(str(outcome), ()), strict=False):
+            span = f"{mark.low:g}" if mark.low == mark.high else f"{mark.low:g} to {mark.high:g}"
+            yield f"{label}, {letter}: {plain(mark.text, 90)}, {span} ng/mL."
+
+
 def _alt(answer: xr.Dataset, external: Mapping[str, Sequence[External]]) -> str:
     said = []
     for outcome in answer[OUTCOME].values:
         one = answer.sel({OUTCOME: outcome})
         middle = one["response"].median(("chain", "draw"))
         ends = f"{float(middle[0]):.3g} to {float(middle[-1]):.3g}"
-        marks = "; ".join(
-            f"{plain(mark.text, 60)}: {mark.low:g} to {mark.high:g}"
-            for mark in external.get(str(outcome), ())
-        )
-        said.append(f"{plain(one['label'].item())}: {ends}" + (f" ({marks})" if marks else ""))
+        said.append(f"{plain(one['label'].item())}: {ends}")
     x = answer["concentration"]
     span = f"{float(x[0]):.3g} to {float(x[-1]):.3g} ng/mL"
-    return f"Outcomes by concentration from {span}, medians. {'. '.join(said)}."
+    marks = " ".join(_marks(answer, external))
+    return f"Outcomes by concentration from {span}, medians. {'. '.join(said)}. {marks}".strip()

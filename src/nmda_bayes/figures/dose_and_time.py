@@ -33,7 +33,8 @@ def plot_dose_and_time(
     ----------
     effect
         As `nmda_bayes.effect_over_time` gives it for one condition, or a risk: dims agent, dose
-        (above 0), hour, chain, draw; ``extrapolated`` marks hours that no trial of the agent read.
+        (above 0), hour, chain, draw; ``extrapolated`` marks doses that no trial of the agent gave
+        and hours that none read.
     axis
         What it is, with its unit.
     dose_axis
@@ -44,7 +45,7 @@ def plot_dose_and_time(
     Returns
     -------
     Figure
-        Medians as colours, with lines of one value; hatched at hours that no trial read.
+        Medians as colours, with lines of one value; hatched where no trial has been.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def _legend() -> list[Line2D | Patch]:
             facecolor="white",
             edgecolor=GREY,
             hatch=BEYOND_HATCH,
-            label="at hours that no trial of the agent read: course and prior",
+            label="no trial of the agent gave such a dose or read at such an hour",
         ),
     ]
 

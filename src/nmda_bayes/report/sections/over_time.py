@@ -97,7 +97,7 @@ def _map(
     """The effect over dose and time, each agent up to the largest dose that was tried of it."""
     tried = view.tested.sel({OUTCOME: outcome, AGENT: agents})
     top = float(tried["tested_to"].max())
-    doses = np.geomspace(top / 20, top, DOSES)
+    doses = np.geomspace(float(tried["tested_from"].min()), top, DOSES)
     effects = _effects(view, outcome, agents, grid[grid >= 0], typical, doses)
     reach = tried["tested_to"].reset_coords(drop=True)
     effects = effects.assign_coords(
