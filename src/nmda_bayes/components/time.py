@@ -17,15 +17,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from nmda_bayes.errors import nearest
+from nmda_bayes.components.curves.options import Option, option_faults, rises_from
 
 AFTER, SINCE = "after", "since"
 CLOCKS = "after: hours since the study's treatments ended; since: hours since they began"
 #: The only option that a course has: hours after the end of treatment.
 EDGES = "edges"
-EXAMPLE = "course_options = { edges = [2, 24] }"
+EXAMPLE = {EDGES: [2, 24]}
+_RISING = rises_from(0, touching=True)
+OPTIONS = {
+    EDGES: Option(
+        EDGES,
+        "hours from 0 on, each above the last",
+        lambda value: _RISING(value) and len(value) > 0,
+        is_dose=False,
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +81,8 @@ class Course:
         tuple[str, str, str]
             The option, a message and its mend.
         """
-        wanted = (EDGES,) if self.numbered else ()
-        for name in options:
-            if name not in wanted:
-                mend = nearest(name, wanted) if wanted else "Remove it."
-                yield name, f"course '{self.name}' has no option '{name}'", mend
-        if not self.numbered:
-            return
-        if EDGES not in options:
-            yield EDGES, f"course '{self.name}' needs edges", f"Write for instance {EXAMPLE}."
-        elif not _are_edges(options[EDGES]):
-            wrong = f"edges = {options[EDGES]} are not hours from 0 on, each above the last"
-            yield EDGES, wrong, f"Write for instance {EXAMPLE}."
+        wanted = {EDGES: inspect.Parameter.empty} if self.numbered else {}
+        yield from option_faults("course", self.name, wanted, EXAMPLE, options, OPTIONS)
 
     def given(self, options: Mapping[str, Any]) -> Course:
         """Fill in the edges of a course, and with them the names of its parameters.
@@ -136,15 +133,6 @@ class Course:
             return self.formula(*hours, xp, **{name: parameters[name] for name in self.parameters})
         members = tuple(parameters[name] for name in self.parameters)
         return self.formula(*hours, xp, self.edges, **{self.numbered: members})
-
-
-def _are_edges(value: Any) -> bool:
-    if not isinstance(value, list | tuple) or not value:
-        return False
-    numbers = [v for v in value if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(numbers) < len(value) or not np.isfinite(numbers).all():
-        return False
-    return numbers[0] >= 0 and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
 
 
 COURSES: dict[str, Course] = {}

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from nmda_bayes.components.curves.advice import Advice, advise
-from nmda_bayes.components.curves.options import OPTIONS, as_toml, as_words, dose_notes
-from nmda_bayes.errors import nearest
+from nmda_bayes.components.curves.options import as_words, dose_notes, option_faults
 
 LOG = "log_"
 
@@ -81,20 +80,9 @@ class Curve:
         tuple[str, str, str]
             The option, a message and its mend.
         """
-        for name in options:
-            if name not in self.wanted:
-                mend = nearest(name, tuple(self.wanted)) if self.wanted else "Remove it."
-                yield name, f"curve '{self.name}' has no option '{name}'", mend
-        sound = True
-        for name, default in self.wanted.items():
-            value = options.get(name, default)
-            if value is inspect.Parameter.empty:
-                sound = False
-                example = f"Write for instance curve_options = {as_toml(self.example)}."
-                yield name, f"curve '{self.name}' needs {name}: {OPTIONS[name].wanted}", example
-            elif not OPTIONS[name].is_sound(value):
-                sound = False
-                yield name, f"{name} = {value} is not {OPTIONS[name].wanted}", "Write such."
+        faults = list(option_faults("curve", self.name, self.wanted, self.example, options))
+        yield from faults
+        sound = not any(name in self.wanted for name, _, _ in faults)
         if sound and self.agree is not None:
             known = {name: options.get(name, default) for name, default in self.wanted.items()}
             wrong = self.agree(**known)

@@ -6,11 +6,14 @@ parameter. Doses among them are in the units of the outcome's exposure.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from nmda_bayes.errors import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,22 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(_is_number(v) for v in value)
 
 
-def _rises_from(low: float, *, touching: bool) -> Callable[[Any], bool]:
+def rises_from(low: float, *, touching: bool) -> Callable[[Any], bool]:
+    """Make a check of numbers that rise from a lowest one.
+
+    Parameters
+    ----------
+    low
+        The lowest.
+    touching
+        Whether the first may be the lowest itself.
+
+    Returns
+    -------
+    Callable
+        From a value of a spec to whether it is such.
+    """
+
     def check(value: Any) -> bool:
         if not _are_numbers(value):
             return False
@@ -57,9 +75,9 @@ def _rises_from(low: float, *, touching: bool) -> Callable[[Any], bool]:
 OPTIONS: dict[str, Option] = {
     option.name: option
     for option in (
-        Option("knots", "doses from 0 on, each above the last", _rises_from(0, touching=True)),
-        Option("inner_knots", "doses above 0, each above the last", _rises_from(0, touching=False)),
-        Option("steps", "doses above 0, each above the last", _rises_from(0, touching=False)),
+        Option("knots", "doses from 0 on, each above the last", rises_from(0, touching=True)),
+        Option("inner_knots", "doses above 0, each above the last", rises_from(0, touching=False)),
+        Option("steps", "doses above 0, each above the last", rises_from(0, touching=False)),
         Option("top_dose", "a dose above 0", lambda v: _is_number(v) and v > 0),
         Option("powers", "numbers, 0 standing for the logarithm", _are_numbers, is_dose=False),
         Option("origin", "a dose from 0 on", lambda v: _is_number(v) and v >= 0, is_dose=False),
@@ -78,6 +96,49 @@ OPTIONS: dict[str, Option] = {
         Option("boundary", "a number from 1.2 on", lambda v: _is_number(v) and v >= 1.2, False),
     )
 }
+
+
+def option_faults(
+    kind: str,
+    name: str,
+    wanted: Mapping[str, Any],
+    example: Mapping[str, Any],
+    options: Mapping[str, Any],
+    known: Mapping[str, Option] = OPTIONS,
+) -> Iterator[tuple[str, str, str]]:
+    """Find options that a part does not know, that it lacks, and that are not what it asks for.
+
+    Parameters
+    ----------
+    kind
+        What it is: ``curve``, ``course``.
+    name
+        Its name.
+    wanted
+        Its options with their defaults; `inspect.Parameter.empty` where there is none.
+    example
+        Sound options.
+    options
+        As a spec writes them.
+    known
+        What each option is.
+
+    Yields
+    ------
+    tuple[str, str, str]
+        The option, a message and its mend.
+    """
+    for option in options:
+        if option not in wanted:
+            mend = nearest(option, tuple(wanted)) if wanted else "Remove it."
+            yield option, f"{kind} '{name}' has no option '{option}'", mend
+    shown = f"Write for instance {kind}_options = {as_toml(example)}."
+    for option, default in wanted.items():
+        value = options.get(option, default)
+        if value is inspect.Parameter.empty:
+            yield option, f"{kind} '{name}' needs {option}: {known[option].wanted}", shown
+        elif not known[option].is_sound(value):
+            yield option, f"{option} = {value} is not {known[option].wanted}", shown
 
 
 def dose_notes(options: Mapping[str, Any], doses: Sequence[float]) -> Iterator[str]:
