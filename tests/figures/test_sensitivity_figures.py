@@ -8,6 +8,7 @@ import xarray as xr
 
 from nmda_bayes.figures import (
     plot_left_out,
+    plot_power_scaling,
     plot_specification_curve,
     plot_tornado,
     plot_two_choices,
@@ -97,3 +98,31 @@ def test_what_is_missing_is_told(cell: xr.Dataset):
         plot_specification_curve(cell.isel(variant=[4, 0]))
     with pytest.raises(ValueError, match="needs"):
         plot_specification_curve(cell.drop_vars("effect"))
+
+
+def test_power_scaling_draws_each_parameter_under_each_power():
+    rng = np.random.default_rng(3)
+    dims, cell = ("chain", "draw"), rng.normal(size=(2, 400, 2))
+    prior = xr.Dataset({"emax": ((*dims, "agent"), 3 * cell), "sd": (dims, np.abs(cell[..., 0]))})
+    posterior = xr.Dataset({"emax": ((*dims, "agent"), cell), "sd": (dims, np.abs(cell[..., 1]))})
+    by = {name: data.assign_coords(agent=["ketamine", "mem"]) for name, data in
+          (("prior", prior), ("posterior", posterior))}  # fmt: skip
+    first = np.linspace(2, 0, 400)[None].repeat(2, 0)
+    weight = np.stack([[first, np.ones((2, 400)), first[:, ::-1]]] * 2)
+    coords = {"component": ["prior", "likelihood"], "power": [0.67, 1.0, 1.5]}
+    scaled = xr.Dataset(
+        {
+            "weight": (("component", "power", *dims), weight / weight.sum((-1, -2), keepdims=True)),
+            "k_hat": (("component", "power"), [[0.1, 0.0, 0.9], [0.2, 0.0, 0.3]]),
+        },
+        coords,
+    )
+    figure = plot_power_scaling(by["prior"], by["posterior"], scaled, panels=2)
+    assert len(figure.axes) == 2 * 2
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert labels == ["_prior", "_0.67", "_1", "_1.5"]
+    assert figure.axes[0].get_title() == "priors raised to a power\n(power 1.5 not to be relied on)"
+    assert figure.axes[1].get_title() == "likelihood raised to a power"
+    assert "2 parameters" in figure.get_label()
+    with pytest.raises(ValueError, match="plot_power_scaling"):
+        plot_power_scaling(by["prior"], by["posterior"], scaled.drop_vars("k_hat"))

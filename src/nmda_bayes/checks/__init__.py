@@ -10,6 +10,7 @@ import xarray as xr
 from nmda_bayes.checks.diagnostics import diagnostics, gate
 from nmda_bayes.checks.identifiability import PRIOR_ONLY, identifiability, parameters_of
 from nmda_bayes.checks.leaving_out import study_density, study_elpd, study_influence
+from nmda_bayes.checks.powers import power_scaling
 from nmda_bayes.checks.predictive import predictive_checks
 from nmda_bayes.checks.prior_sensitivity import prior_sensitivity
 from nmda_bayes.checks.stacking import averaged, stack
@@ -20,6 +21,7 @@ __all__ = [
     "averaged",
     "check",
     "parameters_of",
+    "power_scaling",
     "stack",
     "study_density",
     "study_elpd",

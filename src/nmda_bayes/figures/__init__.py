@@ -15,6 +15,7 @@ from nmda_bayes.figures.left_out import plot_left_out
 from nmda_bayes.figures.network import plot_network
 from nmda_bayes.figures.node_splits import plot_node_splits
 from nmda_bayes.figures.over_time import plot_over_time
+from nmda_bayes.figures.power_scaling import plot_power_scaling
 from nmda_bayes.figures.predictive import plot_predictive_check
 from nmda_bayes.figures.prior_posterior import plot_prior_posterior
 from nmda_bayes.figures.ranks import plot_ranks
@@ -52,6 +53,7 @@ __all__ = [
     "plot_node_splits",
     "plot_predictive_check",
     "plot_over_time",
+    "plot_power_scaling",
     "plot_prior_posterior",
     "plot_ranks",
     "plot_regimen_window",

@@ -24,7 +24,9 @@ BINS = 256
 
 
 @dataclass(frozen=True)
-class _Scalar:
+class Scalar:
+    """One number's draws before and after, and where it stands."""
+
     variable: str
     at: str
     place: str
@@ -66,28 +68,41 @@ def plot_prior_posterior(
     for dataset, which in ((prior, "prior"), (posterior, "posterior")):
         need_dims(dataset, (CHAIN, DRAW), f"plot_prior_posterior, {which},")
         need_variables(dataset, tuple(map(str, names)), f"plot_prior_posterior, {which},")
-    scalars = [s for name in names for s in _scalars(str(name), prior, posterior)]
+    each = [s for name in names for s in scalars(str(name), prior, posterior)]
     said: dict[tuple[str, str], str] = {}
     if verdicts is not None:
         told = verdicts[["variable", "at", "verdict"]].itertuples(index=False)
         said = {(str(row.variable), str(row.at)): str(row.verdict) for row in told}
-    columns = max(1, min(4, len(scalars)))
-    lines = max(1, -(-len(scalars) // columns))
+    columns = max(1, min(4, len(each)))
+    lines = max(1, -(-len(each) // columns))
     width = FULL_WIDTH if columns == 4 else 0.4 + 1.75 * columns
     with drawing(max(width, 3.6), 0.2 + 1.25 * lines) as figure:
         grid = figure.subplots(lines, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_visible(False)
-        for axes, scalar in zip(grid.flat, scalars, strict=False):
+        for axes, scalar in zip(grid.flat, each, strict=False):
             axes.set_visible(True)
             _panel(axes, scalar, said.get((scalar.variable, scalar.at), ""))
         legend(figure, _legend())
-        figure.set_label(_alt(scalars, said))
+        figure.set_label(_alt(each, said))
     return figure
 
 
-def _scalars(name: str, prior: xr.Dataset, posterior: xr.Dataset) -> Iterator[_Scalar]:
-    """Cut a variable into scalars, without constants and the mirrored half of a matrix."""
+def scalars(name: str, prior: xr.Dataset, posterior: xr.Dataset) -> Iterator[Scalar]:
+    """Cut a variable into scalars, without constants and the mirrored half of a matrix.
+
+    Parameters
+    ----------
+    name
+        The variable.
+    prior, posterior
+        Its draws.
+
+    Yields
+    ------
+    Scalar
+        One number of it.
+    """
     dims = [dim for dim in posterior[name].dims if dim not in SAMPLE]
     both = [
         d[name].transpose(*dims, *SAMPLE).values.reshape(-1, d.sizes[CHAIN] * d.sizes[DRAW])
@@ -101,16 +116,16 @@ def _scalars(name: str, prior: xr.Dataset, posterior: xr.Dataset) -> Iterator[_S
         if len(dims) > 1 and len(set(labels)) <= len(labels):
             seen.append(after)
         at = ", ".join(f"{dim}={label}" for dim, label in zip(dims, labels, strict=True))
-        yield _Scalar(name, at, ", ".join(map(str, labels)), before, after)
+        yield Scalar(name, at, ", ".join(map(str, labels)), before, after)
 
 
-def _panel(axes: Axes, scalar: _Scalar, verdict: str) -> None:
+def _panel(axes: Axes, scalar: Scalar, verdict: str) -> None:
     tails = [np.quantile(d, [0.005, 0.995]) for d in (scalar.prior, scalar.posterior)]
     low, high = min(t[0] for t in tails), max(t[1] for t in tails)
     if min(scalar.prior.min(), scalar.posterior.min()) >= 0 and low < 0.1 * high:
         low = 0.0
     for draws, look in ((scalar.prior, BEFORE), (scalar.posterior, AFTER)):
-        x, density = _density(draws)
+        x, density = smooth_density(draws)
         color, style = look.color, look.linestyle
         axes.plot(x, density, color=color, linestyle=style, linewidth=1.3, label="_density")
         if look is AFTER:
@@ -135,23 +150,41 @@ def _panel(axes: Axes, scalar: _Scalar, verdict: str) -> None:
     )  # fmt: skip
 
 
-def _density(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def smooth_density(
+    draws: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Smooth a histogram that ends where the draws end.
 
     A kernel would leak over the edge of a standard deviation's or correlation's support. Smoothing
     the histogram with reflection at the draws' own ends does not, and needs no bounds to be told.
     The central 99.8 % is drawn: a heavy tail would take all bins for itself.
+
+    Parameters
+    ----------
+    draws
+        In a row.
+    weights
+        Of each; equal if None.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Places and the density there.
     """
     low, high = np.quantile(draws, [0.001, 0.999])
-    inside = draws[(draws >= low) & (draws <= high)]
+    kept = (draws >= low) & (draws <= high)
     if draws.min() >= 0 > low - (high - low) / 50:
         low = min(low, draws.min())
-        inside = draws[draws <= high]
-    counts, edges = np.histogram(inside, bins=BINS, range=(low, high), density=True)
+        kept = draws <= high
+    inside, weights = draws[kept], None if weights is None else weights[kept]
+    counts, edges = np.histogram(
+        inside, bins=BINS, range=(low, high), density=True, weights=weights
+    )
     middle = np.quantile(inside, [0.25, 0.75])
     spread = min(inside.std(), (middle[1] - middle[0]) / 1.34 or inside.std())
+    effective = len(inside) if weights is None else weights.sum() ** 2 / (weights**2).sum()
     # Silverman's bandwidth and a fifth more, in bins.
-    bandwidth = 1.1 * spread * len(inside) ** -0.2 / (edges[1] - edges[0])
+    bandwidth = 1.1 * spread * effective**-0.2 / (edges[1] - edges[0])
     smooth = gaussian_filter1d(counts, max(bandwidth, 1.0), mode="reflect")
     return (edges[:-1] + edges[1:]) / 2, smooth
 
@@ -164,7 +197,7 @@ def _legend() -> list[Line2D | Patch]:
     ]
 
 
-def _alt(scalars: list[_Scalar], said: dict[tuple[str, str], str]) -> str:
+def _alt(scalars: list[Scalar], said: dict[tuple[str, str], str]) -> str:
     text = f"Prior and posterior densities of {len(scalars)} parameters."
     counts = pd.Series([said.get((s.variable, s.at), "") for s in scalars], dtype=object)
     told = counts[counts != ""].value_counts()

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
+import xarray as xr
+
+from nmda_bayes.checks import power_scaling
+from nmda_bayes.checks.powers import POWERS
+from nmda_bayes.dims import SAMPLE
+from nmda_bayes.figures import plot_power_scaling
 from nmda_bayes.report.blocks import Section, Text, as_table, folded
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
@@ -9,6 +16,8 @@ from nmda_bayes.report.words import count, listed, number
 
 FINE = "✓"
 IN_SIGHT = 8
+#: Quantities that are drawn: those that owe most to their priors.
+DRAWN = 6
 
 
 def sensitivity(view: View, gallery: Gallery) -> Section:
@@ -19,12 +28,12 @@ def sensitivity(view: View, gallery: Gallery) -> Section:
     view
         The fit.
     gallery
-        Not used.
+        Numbers the figure.
 
     Returns
     -------
     Section
-        Power-scaling, in words and as a table.
+        Power-scaling, in words, as a figure and as a table.
     """
     frame = view.checks.prior_sensitivity
     flagged = frame[~frame["diagnosis"].astype(str).isin([FINE, "", "-"])]
@@ -57,8 +66,42 @@ def sensitivity(view: View, gallery: Gallery) -> Section:
     return Section(
         "sensitivity",
         "Sensitivity to the prior",
-        (Text(intro), Text(said), folded(table, summary, printed=False)),
+        (
+            Text(intro),
+            Text(said),
+            *_figure(view, gallery, frame),
+            folded(table, summary, printed=False),
+        ),
     )
+
+
+def _figure(view: View, gallery: Gallery, frame: pd.DataFrame) -> list[object]:
+    """Draw what owes most to its prior, with the priors weaker and stronger."""
+    most = frame.dropna(subset=["prior"]).sort_values("prior", ascending=False, kind="stable")
+    names = [str(name) for name in most["variable"].head(DRAWN)]
+    if not names:
+        return []
+    prior, posterior = (
+        xr.Dataset({view.quantity(n): _scalar(view.fit[group].to_dataset(), n) for n in names})
+        for group in ("prior", "posterior")
+    )
+    figure = plot_power_scaling(prior, posterior, power_scaling(view.fit))
+    caption = (
+        f"From prior to posterior: the {count(len(names), 'quantity', 'quantities')} that"
+        f" owe most to the strength of their priors, with all priors (left) and the likelihood"
+        f" (right) raised to the powers {listed([f'{p:g}' for p in POWERS if p != 1])}, below 1"
+        " weaker and above 1 stronger. Densities have no interval."
+    )
+    return [gallery.picture(figure, caption)]
+
+
+def _scalar(draws: xr.Dataset, name: str) -> xr.DataArray:
+    """Take one number, by its variable and the labels in brackets."""
+    variable, _, labels = name.removesuffix("]").partition("[")
+    one = draws[variable]
+    dims = [dim for dim in one.dims if dim not in SAMPLE]
+    at = dict(zip(dims, labels.split(", "), strict=True)) if labels else {}
+    return one.sel(at).reset_coords(drop=True)
 
 
 def _some(view: View, names: list[str]) -> str:
