@@ -23,9 +23,10 @@ demo: $(READY)  ## the primary analysis on the shipped evidence; ends with the r
 	@echo; echo "Report: $$(pwd)/$(DEMO_OUT)/report.html"
 
 # Two processes, a file to each in turn: most tests use one core, and the fits that files share are
-# made once a process.
+# made once a process. BLAS has one thread in each: two processes with two threads on two cores wait
+# for each other over matrices of a few dozen rows.
 test: $(READY)  ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -67,8 +67,9 @@ def binomial_normal(
     theta = mu[:, None, None] + tau[None, :, None] * node
     rate = 1 / (1 + np.exp(-theta))
     log_weight = -0.5 * (mu[:, None] / location_sd) ** 2 + tau_prior.logpdf(tau)[None, :]
+    log_rate, log_rest = -np.logaddexp(0, -theta), -np.logaddexp(0, theta)
     for r, of in zip(events, n, strict=True):
-        likelihood = -r * np.logaddexp(0, -theta) - (of - r) * np.logaddexp(0, theta)
+        likelihood = r * log_rate + (of - r) * log_rest
         log_weight = log_weight + logsumexp(likelihood, axis=-1, b=share)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()

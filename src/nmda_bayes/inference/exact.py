@@ -34,6 +34,7 @@ from nmda_bayes.inference.latents import POINT
 from nmda_bayes.inference.moments import statistics
 from nmda_bayes.inference.regression import solve
 from nmda_bayes.inference.scales import Scale, parts, scale_grid
+from nmda_bayes.inference.threads import on_one_thread
 from nmda_bayes.model import CHEAP, Outcome, Sites, linear_terms, outcomes_of, parameters_of
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.pooling_rules import CLUSTER_SD, TRIAL_SDS
@@ -198,6 +199,7 @@ def _is_normal(prior: PriorSpec) -> bool:
     return prior.dist == "Normal" and set(prior.kwargs) == {"mu", "sigma"}
 
 
+@on_one_thread
 def integrate(spec: AnalysisSpec, design: xr.DataTree, model: pm.Model) -> xr.DataTree:
     """Integrate the posterior of an analysis, and draw from it.
 
@@ -242,6 +244,7 @@ def integrate(spec: AnalysisSpec, design: xr.DataTree, model: pm.Model) -> xr.Da
     return xr.DataTree.from_dict(groups)
 
 
+@on_one_thread
 def log_evidence(spec: AnalysisSpec, design: xr.DataTree) -> float:
     """Integrate the likelihood of an analysis over all its priors.
 

@@ -23,6 +23,7 @@ from scipy.stats import chi2, qmc
 from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.inference.modes import Mode, Slots
 from nmda_bayes.inference.study_terms import POINT, StudyTerms
+from nmda_bayes.inference.threads import on_one_thread
 
 #: One point in so many is from the t distribution, of so many degrees of freedom and such spread.
 ONE_IN, FREEDOM, WIDE = 8, 4, 2.0
@@ -53,6 +54,7 @@ class Marginal:
     closed: np.ndarray
 
 
+@on_one_thread
 def marginal(terms: StudyTerms, draws: xr.Dataset, points: int, seed: int) -> Marginal:
     """Integrate out what is each study's own.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmda_bayes.inference.affine import Linear
+from nmda_bayes.inference.threads import on_one_thread
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Solved:
     log_evidence: np.ndarray
 
 
+@on_one_thread
 def solve(regression: Linear) -> Solved:
     """Solve a regression at every point of its scales.
 
