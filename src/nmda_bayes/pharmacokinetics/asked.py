@@ -98,15 +98,16 @@ class Asked:
         """
         if not weight > 0:
             raise InputError([Fault(f"a body of {weight:g} kg", "Give a weight above 0.")])
-        named = {label: each.for_weight(weight) for label, each in _named(regimen).items()}
+        written = _named(regimen)
+        named = {label: each.for_weight(weight) for label, each in written.items()}
         model.paths(route)  # a route that is not known is told before anything else
         content = content_of(agent or model.agent, model)
         lots = [
             [
                 Train(t.start, t.hours, t.amount * content, t.n, t.interval)
-                for t in with_lengths(_trains(each), route if timed else "", each)
+                for t in with_lengths(_trains(each), route if timed else "", written[label])
             ]
-            for each in named.values()
+            for label, each in named.items()
         ]
         values: dict[str, dict[str, Any]] = model.values(weight, parameters)
         if parameters is not None:
@@ -114,7 +115,7 @@ class Asked:
                 name: {symbol: np.reshape(v, (-1, 1, 1)) for symbol, v in mine.items()}
                 for name, mine in values.items()
             }
-        texts = {label: str(each) for label, each in _named(regimen).items()}
+        texts = {label: str(each) for label, each in written.items()}
         attributes = {
             "agent": agent or model.agent,
             "route": route,
