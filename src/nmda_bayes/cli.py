@@ -117,14 +117,17 @@ def report(
     """Write report.html, one self-contained page, beside a stored fit.
 
     nmda-bayes report results
+
+    A sensitivity analysis in results/sensitivity has a section of its own there.
     """
     from nmda_bayes.checks import check as check_fit
     from nmda_bayes.inference import read_fit
     from nmda_bayes.report import write_report
+    from nmda_bayes.report.variants_folder import beside
 
     stored = read_fit(folder)
     with stage("writing the report"):
-        path = write_report(folder / "report.html", stored)
+        path = write_report(folder / "report.html", stored, beside(folder))
     typer.echo(f"report: {path}")
     return DONE if check_fit(stored).passed else REFUSED
 

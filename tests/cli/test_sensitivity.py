@@ -11,6 +11,7 @@ import xarray as xr
 from nmda_bayes.inference.fitting import model_of
 from nmda_bayes.sensitivity.designs import seen
 from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.spec import SamplingSpec
 from tests.cli.conftest import Bench
 from tests.conftest import prior_as_posterior
 
@@ -38,7 +39,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the variants that were drawn, from their priors."""
     drawn: list[str] = []
 
-    def draw(job: Job) -> tuple[xr.DataTree, str]:
+    def draw(job: Job, settings: SamplingSpec) -> tuple[xr.DataTree, str]:
         drawn.append(job.name)
         rows = seen(job.design)
         return prior_as_posterior(model_of(job.spec, rows), job.spec, progress=False), "fitted"

@@ -23,10 +23,12 @@ class Named:
     ----------
     fit
         As `nmda_bayes.fit` gives it.
+    variants
+        A sensitivity analysis of it, where there is one.
     """
 
-    def __init__(self, fit: xr.DataTree) -> None:
-        self.fit = fit
+    def __init__(self, fit: xr.DataTree, variants: xr.Dataset | None = None) -> None:
+        self.fit, self.variants = fit, variants
         self.spec: AnalysisSpec = spec_of(fit)
 
     @cached_property

@@ -21,27 +21,31 @@ GENERATOR = '<meta name="generator" content="nmda-bayes">'
 HEAD_BYTES = 4096
 
 
-def render(fit: xr.DataTree) -> str:
+def render(fit: xr.DataTree, variants: xr.Dataset | None = None) -> str:
     """Write a fit as a page.
 
     Parameters
     ----------
     fit
         As `nmda_bayes.fit` gives it.
+    variants
+        As `nmda_bayes.fit_variants` gives it, of the same analysis; without their section if None.
 
     Returns
     -------
     str
         HTML, the same for the same fit.
     """
-    view = View(fit)
+    view = View(fit, variants)
     gallery = Gallery(watermark="SYNTHETIC" if view.synthetic else "")
     made = (section(view, gallery) for section in SECTIONS)
     told = [section for section in made if section is not None]
     return as_page(view.spec.title, told, passed=view.checks.passed)
 
 
-def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
+def write_report(
+    path: str | os.PathLike[str], fit: xr.DataTree, variants: xr.Dataset | None = None
+) -> Path:
     """Write a fit's report.
 
     Parameters
@@ -50,6 +54,8 @@ def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
         The HTML file. It is written beside and then renamed: a reader never sees half of it.
     fit
         As `nmda_bayes.fit` gives it.
+    variants
+        As `nmda_bayes.fit_variants` gives it, of the same analysis; without their section if None.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def write_report(path: str | os.PathLike[str], fit: xr.DataTree) -> Path:
         of this package: then nothing is written.
     """
     target = free_for_a_page(path)
-    return write_page(target, render(fit))
+    return write_page(target, render(fit, variants))
 
 
 def free_for_a_page(path: str | os.PathLike[str]) -> Path:

@@ -18,6 +18,8 @@ from nmda_bayes.sensitivity.progress import shown
 from nmda_bayes.sensitivity.run import jobs_of, run_plan
 from nmda_bayes.sensitivity.store import Store
 
+#: Where a report seeks the sensitivity analysis of its fit.
+BESIDE = "sensitivity"
 ANSWERS, PAGE, TABLE, NUMBERS = "answers", "sensitivity.html", "sensitivity.csv", "sensitivity.nc"
 
 
@@ -43,6 +45,35 @@ def said_before(plan: Plan, evidence: xr.DataTree, out: Path, workers: int | Non
     answers = out / ANSWERS
     store = Store(answers) if answers.is_dir() else None
     return estimate(plan, jobs_of(plan, evidence), store, workers or 1).text
+
+
+def beside(folder: Path) -> xr.Dataset | None:
+    """Read the sensitivity analysis that stands in a fit's folder.
+
+    Parameters
+    ----------
+    folder
+        Of a fit; its sensitivity analysis is sought in ``sensitivity`` there.
+
+    Returns
+    -------
+    xr.Dataset or None
+        None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    path = folder / BESIDE / NUMBERS
+    if not path.is_file():
+        return None
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        mend = "Write it again with nmda-bayes sensitivity, or take it away."
+        fault = Fault(f"cannot be read ({str(error).splitlines()[0]})", mend, file=str(path))
+        raise InputError([fault]) from None
 
 
 def fill_folder(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +10,18 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
-from nmda_bayes.figures import (
-    plot_left_out,
-    plot_specification_curve,
-    plot_tornado,
-    plot_two_choices,
-)
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.blocks import Items, Section, Text, as_table, folded
 from nmda_bayes.report.page import as_page, free_for_a_page, write_page
 from nmda_bayes.report.pictures import Gallery
-from nmda_bayes.report.words import count, listed, number, percent
+from nmda_bayes.report.variant_cells import main_cells, pictures_of, spread_of, tried_cells
+from nmda_bayes.report.words import count, listed, number
 from nmda_bayes.sensitivity import compare, one_cell
-from nmda_bayes.sensitivity.results import CHOICE, VARIANT
+from nmda_bayes.sensitivity.results import VARIANT
 
 #: Cells of an outcome that have a section of their own: those with most trials.
 CELLS = 3
-NAMED, LEFT_OUT, MULTIVERSE = "named", "leave_one_out", "multiverse"
+NAMED = "named"
 
 
 def write_variants_page(path: str | os.PathLike[str], found: xr.Dataset) -> Path:
@@ -67,7 +61,11 @@ def render_variants(found: xr.Dataset) -> str:
         HTML; every text from the file and the evidence is escaped.
     """
     gallery = Gallery()
-    sections = [_what(found), *(_cell(one, gallery) for one in main_cells(found)), _every(found)]
+    sections = [
+        _what(found),
+        *(_cell(one, gallery) for one in main_cells(found, CELLS)),
+        _every(found),
+    ]
     return as_page(str(found.attrs["title"]), sections, passed=bool(_believed(found).all()))
 
 
@@ -86,41 +84,12 @@ def variants_table(found: xr.Dataset) -> pd.DataFrame:
         ends are those of a 95 % equal-tailed interval.
     """
     frames = []
-    for one in _cells(found):
+    for one in tried_cells(found):
         frame = compare(found, **one)
         for place, (dim, label) in enumerate(one.items()):
             frame.insert(place, dim, label)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-def main_cells(found: xr.Dataset) -> Iterator[xr.Dataset]:
-    """Choose the cells that the page draws: of each outcome those with most trials in the base.
-
-    Parameters
-    ----------
-    found
-        As `nmda_bayes.fit_variants` gives it.
-
-    Yields
-    ------
-    xr.Dataset
-        As `one_cell` gives it.
-    """
-    cells = list(_cells(found))
-    for outcome in found[OUTCOME].to_numpy():
-        mine = [one for one in cells if one["outcome"] == outcome]
-        for one in mine[:CELLS]:
-            yield one_cell(found, **one)
-
-
-def _cells(found: xr.Dataset) -> Iterator[dict[str, str]]:
-    dims = (OUTCOME, AGENT, CONDITION)
-    trials = found["trials"].isel({VARIANT: 0}, drop=True).transpose(*dims)
-    counts = trials.to_numpy()
-    places = np.argwhere(counts > 0)
-    for place in places[np.argsort(-counts[counts > 0], kind="stable")]:
-        yield {d: str(trials[d].to_numpy()[i]) for d, i in zip(dims, place, strict=True)}
 
 
 def _believed(found: xr.Dataset) -> np.ndarray:
@@ -162,46 +131,10 @@ def _what(found: xr.Dataset) -> Section:
 
 
 def _cell(cell: xr.Dataset, gallery: Gallery) -> Section:
-    spans = cell["effect"].sel(statistic="median").to_numpy()
-    sides = cell["effect"].sel(statistic="above_zero").to_numpy()
-    told = np.isfinite(spans)
-    text = (
-        f"{cell.attrs['axis']}. In the base the median is {number(spans[0])}; over all variants it"
-        f" runs from {number(spans[told].min())} to {number(spans[told].max())}. The posterior"
-        f" probability of an effect above 0 is {percent(sides[0])} in the base, and from"
-        f" {percent(sides[told].min())} to {percent(sides[told].max())} over the variants."
-    )
-    blocks: list[object] = [Text(text)]
-    kinds = set(cell["kind"].to_numpy()[told])
-    where = f"{cell.attrs['title']}, {cell.attrs['axis']}"
-    curve = plot_specification_curve(cell)
-    blocks.append(gallery.picture(curve, f"Specification curve: {where}. {INTERVAL_TEXT}s."))
-    if kinds - {"base", MULTIVERSE}:
-        caption = f"Tornado: medians over the settings of each choice alone. {where}."
-        blocks.append(gallery.picture(plot_tornado(cell), caption))
-    if LEFT_OUT in kinds:
-        caption = f"Leave-one-out: {where}. {INTERVAL_TEXT}s."
-        blocks.append(gallery.picture(plot_left_out(cell), caption))
-    pair = _most_combined(cell)
-    if pair is not None and "p_window" in cell:
-        caption = (
-            f"The window over two choices: {cell.attrs['title']}. A probability has no interval."
-        )
-        blocks.append(gallery.picture(plot_two_choices(cell, pair), caption))
     key = "-".join(str(cell.attrs[dim]) for dim in (OUTCOME, AGENT, CONDITION))
     outcome = str(cell.attrs["axis"]).partition(":")[0]
-    return Section(f"cell-{key}", f"{outcome}: {cell.attrs['title']}", tuple(blocks))
-
-
-def _most_combined(cell: xr.Dataset) -> tuple[str, str] | None:
-    """Find the two choices that most variants turn together and alone."""
-    moved = (cell["setting"] != cell["setting"].isel({VARIANT: 0})).to_numpy()
-    pairs = [tuple(np.flatnonzero(row)) for row in moved if row.sum() == 2]
-    if not pairs:
-        return None
-    first, second = max(dict.fromkeys(pairs), key=pairs.count)
-    names = cell[CHOICE].to_numpy()
-    return str(names[first]), str(names[second])
+    blocks = (spread_of(cell), *pictures_of(cell, gallery))
+    return Section(f"cell-{key}", f"{outcome}: {cell.attrs['title']}", blocks)
 
 
 def _every(found: xr.Dataset) -> Section:

@@ -19,6 +19,7 @@ from nmda_bayes.report.sections.provenance import provenance
 from nmda_bayes.report.sections.question import question
 from nmda_bayes.report.sections.results import results
 from nmda_bayes.report.sections.sensitivity import sensitivity
+from nmda_bayes.report.sections.variants import variants
 from nmda_bayes.report.sections.verdict import verdict
 from nmda_bayes.report.sections.window import window
 from nmda_bayes.report.view import View
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[View, Gallery], Section | None], ...] = (
     bias,
     window,
     sensitivity,
+    variants,
     predictive,
     certainty,
     provenance,
