@@ -30,7 +30,7 @@ from nmda_bayes.design import (
     levels_of,
 )
 from nmda_bayes.design.study_columns import coefficient, study_columns
-from nmda_bayes.dims import CLUSTER, SAMPLE, STRATUM
+from nmda_bayes.dims import CLUSTER, SAMPLE, STRATUM, scoped
 from nmda_bayes.evidence.flat_columns import NOT_REPORTED
 from nmda_bayes.logs import drawing_forward
 from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
@@ -70,6 +70,10 @@ def simulate(
     frames = []
     for outcome, part in spec.outcomes.items():
         reported = design[f"{OUTCOMES}/{outcome}"].to_dataset()
+        placed = scoped(outcome, "exposure", alone=spec.alone)
+        if placed in drawn["prior"]:  # by kinetic parameters that were drawn too
+            exposure = drawn["prior"][placed].isel(dict.fromkeys(SAMPLE, 0))
+            reported = reported.assign(exposure=("arm", exposure.to_numpy()))
         for form in forms_of(spec, reported, outcome):
             one = drawn["prior_predictive"][form.variable].isel(dict.fromkeys(SAMPLE, 0))
             flat = _flat(outcome, LIKELIHOODS[part.likelihood], form, one.to_numpy())
@@ -189,6 +193,7 @@ def _reading_back(spec: AnalysisSpec) -> AnalysisSpec:
     content |= {"title": f"Simulated from: {spec.title}"}
     content |= {"select": {}, "exclude": {}, "agents": {}}
     content["evidence"] = "evidence.csv"
+    content.pop("pharmacokinetics", None)  # doses are exposures by now
     errors = content["correlations"].get("errors", {})
     if errors.get("column"):
         errors["column"] = ERROR_CORRELATION

@@ -153,6 +153,19 @@ def test_a_reference_of_which_nothing_is_there_at_its_end_is_refused(evidence):
     assert "no concentration at outcome above 0" in faults[0].message
 
 
+def test_simulated_evidence_stands_at_the_exposures_that_were_drawn(evidence):
+    flat, truth, own = nb.simulate(spec_of(), evidence, seed=4)
+    assert own.pharmacokinetics is None
+    active = truth["exposure"].to_numpy() > 0
+    assert_allclose(flat["dose"], truth["exposure"], rtol=1e-9)
+    drawn = float(truth["effect_site_half_life_s_ketamine"])
+    by_hand = concentration(
+        FORTY, published_model("Simons2022", nb.load_evidence()).with_effect_site(drawn),
+        [0.75, 3.0], agent="ketamine",
+    )  # fmt: skip
+    assert_allclose(truth["exposure"].to_numpy()[active][:2], by_hand[0], rtol=1e-6)
+
+
 SLOPE, HALF_LIFE = np.array([-0.1, -0.2, -0.3]), np.array([0.1, 0.2, 0.4])
 
 
