@@ -22,6 +22,14 @@ from nmda_bayes.sensitivity.results import VARIANT
 #: Cells of an outcome that have a section of their own: those with most trials.
 CELLS = 3
 NAMED = "named"
+#: How answers are got, for a reader who asks whether the cheap ones may be believed.
+WAYS = (
+    "Reweighted: the base's own draws, weighed for the variant, where the weights' tail (k-hat at"
+    " most 0.7) and at least 400 effective draws allow it. Refitted: drawn anew by a model that was"
+    " compiled already; fitted: by one of its own. Both draw half as often as the base, 1,000 a"
+    " chain at least, and as often where the diagnostics would refuse the half. Exact: integrated."
+    " Monte Carlo errors of the means stand in sensitivity.csv."
+)
 
 
 def write_variants_page(path: str | os.PathLike[str], found: xr.Dataset) -> Path:
@@ -109,7 +117,7 @@ def _what(found: xr.Dataset) -> Section:
         f" {INTERVAL_TEXT}s. No variant is more right than the base; together they say what rests"
         " on a choice."
     )
-    blocks: list[object] = [Text(intro, "lead")]
+    blocks: list[object] = [Text(intro, "lead"), Text(WAYS)]
     names, remarks = ([str(w) for w in found[key].to_numpy()] for key in (VARIANT, "remark"))
     named = [i for i, kind in enumerate(found["kind"].to_numpy()) if kind == NAMED]
     if named:

@@ -119,7 +119,8 @@ def compare(
     -------
     pd.DataFrame
         ``variant, median, lower, upper`` (95 % equal-tailed), ``shift`` of the median in the base's
-        posterior SDs, ``above_zero``, ``trials``, ``p_window`` where there is a window, ``how``,
+        posterior SDs, ``above_zero``, ``trials``, ``p_window`` where there is a window, ``mcse``
+        (the Monte Carlo error of the mean), ``k_hat`` of the weights where there are any, ``how``,
         ``passed``, ``remark``. The cell stands in the frame's ``attrs``.
     """
     cell = cell_of(found, outcome, agent, condition)
@@ -133,6 +134,7 @@ def compare(
     columns["trials"] = one["trials"]
     if "p_window" in one:
         columns["p_window"] = one["p_window"]
+    columns |= {"mcse": effect.sel(statistic="mcse"), "k_hat": one["k_hat"]}
     frame = pd.DataFrame({name: values.to_numpy() for name, values in columns.items()})
     frame.insert(0, VARIANT, one[VARIANT].to_numpy())
     for name in ("kind", "how", "passed", "remark", "why"):
