@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -10,6 +12,7 @@ import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.graph.rewriting.utils import rewrite_graph
 
+from nmda_bayes.errors import Fault, SpecError
 from nmda_bayes.inference.compiled_density import compiled_density
 from nmda_bayes.inference.whitening import whitened
 from nmda_bayes.spec import AnalysisSpec, SamplingSpec
@@ -120,20 +123,26 @@ def draw(compiled: Any, settings: SamplingSpec, progress: bool, doublings: int =
     -------
     xr.DataTree
         Groups posterior and sample_stats.
+
+    Raises
+    ------
+    SpecError
+        If there is no place to start from.
     """
     import nutpie
 
-    drawn = nutpie.sample(
-        compiled,
-        draws=settings.draws,
-        tune=settings.tune,
-        chains=settings.chains,
-        seed=settings.seed,
-        target_accept=settings.target_accept,
-        save_warmup=False,
-        progress_bar=progress,
-        mindepth=doublings,
-    )
+    with _starting_somewhere():
+        drawn = nutpie.sample(
+            compiled,
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            seed=settings.seed,
+            target_accept=settings.target_accept,
+            save_warmup=False,
+            progress_bar=progress,
+            mindepth=doublings,
+        )
     stats = drawn["sample_stats"].to_dataset()
     kept = [name for name in SAMPLE_STATS if name in stats]
     return xr.DataTree.from_dict(
@@ -142,3 +151,27 @@ def draw(compiled: Any, settings: SamplingSpec, progress: bool, doublings: int =
             "sample_stats": stats[kept].drop_attrs(),
         }
     )
+
+
+@contextmanager
+def _starting_somewhere() -> Iterator[None]:
+    """Say in words that the density or its gradient was no number at any place that was tried.
+
+    nutpie says so by a RuntimeError, or by a panic, which no ``except Exception`` sees.
+    """
+    try:
+        yield
+    except BaseException as ended:
+        nowhere = "initialization points failed" in str(ended)
+        if not nowhere and type(ended).__name__ != "PanicException":
+            raise
+        raise SpecError(
+            [
+                Fault(
+                    "the sampler found no place to start from: the density is nowhere finite near"
+                    " the middle of the prior",
+                    "Look for a prior under which effects overflow, and for a number of the"
+                    " evidence that no parameter could give; nmda-bayes show prints both.",
+                )
+            ]
+        ) from ended
