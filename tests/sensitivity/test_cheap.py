@@ -16,6 +16,7 @@ from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.plan import plan_of
 from nmda_bayes.sensitivity.run import run_plan
 from nmda_bayes.sensitivity.store import Store
+from nmda_bayes.sensitivity.work import answer
 from nmda_bayes.spec import SamplingSpec
 from tests import specs
 from tests.conftest import prior_as_posterior
@@ -81,9 +82,37 @@ def test_spoilt_draws_of_the_base_are_drawn_again(calls: list[str], tmp_path: Pa
     run_plan(plan, evidence, Store(tmp_path), Here)
     (draws,) = tmp_path.glob("*.draws")
     draws.write_bytes(draws.read_bytes()[:5000])
-    for answer in tmp_path.glob("*.nc"):
-        answer.unlink()
+    for path in tmp_path.glob("*.nc"):
+        path.unlink()
     store = Store(tmp_path)
     run_plan(plan, evidence, store, Here)
     assert calls == ["base", "base"]
     assert [fault.file for fault in store.distrusted] == [str(draws)]
+
+
+@pytest.mark.parametrize(
+    ("name", "draws", "passed", "drawn"),
+    [
+        ("v", 2000, [True], [1000]),
+        ("v", 2000, [False, True], [1000, 2000]),
+        ("v", 1500, [False], [1500]),
+        ("base", 2000, [True], [2000]),
+    ],
+)
+def test_a_variant_draws_half_and_all_where_the_half_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, draws: int, passed: list[bool], drawn: list[int]
+):
+    asked, verdicts = [], iter(passed)
+
+    def draw(job: Job, settings: SamplingSpec) -> tuple[None, str]:
+        asked.append(settings.draws)
+        return None, "fitted"
+
+    def told(*_: object) -> xr.Dataset:
+        return xr.Dataset(attrs={"passed": int(next(verdicts))})
+
+    monkeypatch.setattr("nmda_bayes.sensitivity.work.sampled", draw)
+    monkeypatch.setattr("nmda_bayes.sensitivity.work._told_of", told)
+    sampling = {"seed": 1, "draws": draws, "tune": 2000, "method": "nuts"}
+    answer(Job(name, "key", specs.benefit_risk(sampling=sampling), xr.DataTree(), 1.0))
+    assert asked == drawn

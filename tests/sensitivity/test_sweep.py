@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,22 @@ def test_run_again_continues(asked, tmp_path: Path, undisturbed: xr.Dataset):
     found = run_plan(*asked, Store(tmp_path), Here, work=count)
     assert sorted([*worked, *done]) == sorted(undisturbed["variant"].to_numpy())
     xr.testing.assert_identical(found, undisturbed)
+
+
+def test_two_names_that_ask_for_the_same_are_answered_once(asked, tmp_path: Path):
+    plan, evidence = asked
+    twin = replace(plan.variants["without study A"], name="A again")
+    both = replace(plan, variants={**plan.variants, twin.name: twin})
+    worked: list[str] = []
+
+    def count(job):
+        worked.append(job.name)
+        return workers.quick(job)
+
+    found = run_plan(both, evidence, Store(tmp_path), Here, work=count)
+    assert sorted(worked) == sorted(plan.variants)
+    one, two = (found["effect"].sel(variant=n, drop=True) for n in ("without study A", "A again"))
+    xr.testing.assert_identical(one, two)
 
 
 def test_a_spoilt_answer_is_worked_out_again(asked, tmp_path: Path, undisturbed: xr.Dataset):
