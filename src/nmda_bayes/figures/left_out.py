@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from nmda_bayes.figures.axes import decimals, row_axes, text_column
 from nmda_bayes.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION, drawing
-from nmda_bayes.figures.text import legend, number, plain
+from nmda_bayes.figures.text import legend, number, words
 from nmda_bayes.figures.variants import VARIANT, axis_of, doubtful, effects_of, titled
 from nmda_bayes.intervals import INTERVAL_TEXT
 
@@ -93,7 +93,7 @@ def _columns(axes: Axes, rows: xr.Dataset) -> None:
 
 
 def _names(rows: xr.Dataset) -> list[str]:
-    return [plain(str(v).removeprefix("without "), 44) for v in rows[VARIANT].values[1:]]
+    return [words(str(v).removeprefix("without "), 44) for v in rows[VARIANT].values[1:]]
 
 
 def _alt(cell: xr.Dataset, rows: xr.Dataset) -> str:

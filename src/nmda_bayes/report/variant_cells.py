@@ -17,7 +17,7 @@ from nmda_bayes.figures import (
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.blocks import Text
 from nmda_bayes.report.pictures import Gallery
-from nmda_bayes.report.words import number, percent
+from nmda_bayes.report.words import number, probability
 from nmda_bayes.sensitivity import one_cell
 from nmda_bayes.sensitivity.results import CHOICE, VARIANT
 
@@ -85,8 +85,9 @@ def spread_of(cell: xr.Dataset) -> Text:
     return Text(
         f"{cell.attrs['axis']}. In the base the median is {number(medians[0])}; over all variants"
         f" it runs from {number(medians[told].min())} to {number(medians[told].max())}. The"
-        f" posterior probability of an effect above 0 is {percent(above[0])} in the base, and from"
-        f" {percent(above[told].min())} to {percent(above[told].max())} over the variants."
+        f" posterior probability of an effect above 0 is {probability(above[0])} in the base, and"
+        f" from {probability(above[told].min())} to {probability(above[told].max())} over the"
+        " variants."
     )
 
 

@@ -131,7 +131,10 @@ def _on_a_cluster(address: str) -> Callable[[], Executor]:
     from distributed import Client
 
     try:
-        client: Any = Client(address, timeout=10)  # type: ignore[no-untyped-call]
+        # Not the default: xarray would ask it for a lock on what is written in memory, and fail.
+        client: Any = Client(  # type: ignore[no-untyped-call]
+            address, timeout=10, set_as_default=False
+        )
     except (OSError, ValueError, TimeoutError) as error:
         mend = "Start one with: dask scheduler; or check the address, tcp://host:port."
         message = f"there is no scheduler at '{address}' ({str(error).splitlines()[0]})"

@@ -36,8 +36,8 @@ WAYS: Final = (EXACT, REWEIGHTED, REFITTED, FITTED)
 #: Linear predictors of arms are no answer of a variant, and they are half of the scalars.
 NOT_GATED: Final = ("eta", OFFSET)
 #: A variant draws half as often as the base, but no less than so often a chain, and as often where
-#: the gate refuses the half: what is compared are differences of tenths of an SD, and the other half
-#: would take a third off an error of 3 % of one.
+#: the gate refuses the half: what is compared are differences of tenths of an SD, and the other
+#: half would take a third off an error of 3 % of one.
 DRAWS_AT_LEAST: Final = 1000
 #: The graphs that were compiled last.
 _PREPARED: deque[Prepared] = deque(maxlen=3)

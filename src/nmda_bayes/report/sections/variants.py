@@ -13,7 +13,7 @@ from nmda_bayes.report.blocks import Heading, Section, Text, as_table
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.variant_cells import MULTIVERSE, main_cells, spread_of
 from nmda_bayes.report.view import View
-from nmda_bayes.report.words import count, number, percent
+from nmda_bayes.report.words import count, number, probability
 from nmda_bayes.sensitivity import compare
 from nmda_bayes.sensitivity.results import VARIANT
 
@@ -62,7 +62,7 @@ def variants(view: View, gallery: Gallery) -> Section | None:
 
 
 def _written(found: xr.Dataset, cell: xr.Dataset) -> list[object]:
-    """List the variants that were written by name, with their reasons."""
+    """List the variants that were written by name."""
     shown = compare(found, *(str(cell.attrs[dim]) for dim in (OUTCOME, AGENT, CONDITION)))
     rows = shown[shown["kind"].isin([NAMED, "base"]) & shown["median"].notna()]
     if len(rows) < 2:
@@ -72,9 +72,8 @@ def _written(found: xr.Dataset, cell: xr.Dataset) -> list[object]:
         "median": ("median", number),
         "lower": ("2.5 %", number),
         "upper": ("97.5 %", number),
-        "above_zero": ("above 0", percent),
+        "above_zero": ("above 0", probability),
         "trials": ("trials", str),
-        "why": ("why", None),
     }
     caption = (
         f"The variants that were written by name: {cell.attrs['title']}, {cell.attrs['axis']};"
