@@ -10,9 +10,8 @@ import xarray as xr
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.dims import OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
-from nmda_bayes.estimands.reading import is_risk
+from nmda_bayes.estimands.baseline import baseline_for_risks
 from nmda_bayes.estimands.regimens import Asked
-from nmda_bayes.estimands.response import stated_baseline
 
 CONCENTRATION = "concentration"
 
@@ -70,8 +69,7 @@ def response_at_concentration(
         faults.append(Fault("a concentration is below 0 or none", "Give ng/mL.", column="ng/mL"))
     if faults:
         raise SpecError(faults)
-    risks = any(is_risk(asked.spec, name) for name in asked.spec.outcomes)
-    baseline = stated_baseline(fit, baseline_risk) if risks else None
+    baseline = baseline_for_risks(fit, baseline_risk)
     grid = xr.DataArray(at, dims=CONCENTRATION, coords={CONCENTRATION: at})
     exposures, responses = [], []
     for name in asked.spec.outcomes:

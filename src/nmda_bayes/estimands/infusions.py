@@ -9,10 +9,11 @@ import xarray as xr
 
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.baseline import stated_baseline
 from nmda_bayes.estimands.reading import link_of
 from nmda_bayes.estimands.regimen_exposure import REGIMEN
 from nmda_bayes.estimands.regimens import Asked
-from nmda_bayes.estimands.response import DIFFERENCE, scale_of, stated_baseline
+from nmda_bayes.estimands.response import DIFFERENCE, scale_of
 from nmda_bayes.regimens import parse_regimen
 
 RATE, HOURS = "rate", "hours"

@@ -11,6 +11,7 @@ import xarray as xr
 from nmda_bayes.components.links import LOGIT, Link
 from nmda_bayes.dims import AGENT, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.baseline import stated_baseline
 from nmda_bayes.estimands.named_dose import NamedDose, condition_of_evidence, effects_at
 from nmda_bayes.estimands.network_evidence import (
     COMPARATOR,
@@ -20,7 +21,7 @@ from nmda_bayes.estimands.network_evidence import (
     shares_baselines,
 )
 from nmda_bayes.estimands.reading import link_of, spec_of
-from nmda_bayes.estimands.response import absolute_risk, stated_baseline
+from nmda_bayes.estimands.response import absolute_risk
 from nmda_bayes.intervals import interval
 
 Scale = Literal["difference", "ratio", "OR", "RR", "RD"]

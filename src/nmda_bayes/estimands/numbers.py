@@ -6,14 +6,9 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
+from nmda_bayes.estimands.baseline import stated_baseline
 from nmda_bayes.estimands.reading import is_risk, link_of, members, spec_of, variable
-from nmda_bayes.estimands.response import (
-    Doses,
-    absolute_risk,
-    dose_response,
-    linear_response,
-    stated_baseline,
-)
+from nmda_bayes.estimands.response import Doses, absolute_risk, dose_response, linear_response
 from nmda_bayes.intervals import interval
 
 COMPARATOR = "comparator"

@@ -16,11 +16,10 @@ from nmda_bayes.components.exposures import AT_OUTCOME, EXPOSURES
 from nmda_bayes.components.time import SINCE
 from nmda_bayes.dims import AGENT, CONDITION, DRAW, HOUR, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.baseline import baseline_for_risks
 from nmda_bayes.estimands.over_time import share_left
-from nmda_bayes.estimands.reading import is_risk
 from nmda_bayes.estimands.regimen_exposure import REGIMEN
 from nmda_bayes.estimands.regimens import Asked
-from nmda_bayes.estimands.response import stated_baseline
 from nmda_bayes.regimens import parse_regimen
 
 
@@ -72,8 +71,7 @@ def regimen_over_time(
     if not (at.ndim == 1 and np.isfinite(at).all() and (at > 0).all()):
         mend = "Give hours since the first administration."
         raise SpecError([Fault("an hour is not above 0", mend, column=HOUR)])
-    risks = any(is_risk(asked.spec, name) for name in asked.spec.outcomes)
-    baseline = stated_baseline(fit, baseline_risk) if risks else None
+    baseline = baseline_for_risks(fit, baseline_risk)
     ends: list[float] = []
     parts = []
     for name in asked.spec.outcomes:

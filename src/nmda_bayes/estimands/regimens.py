@@ -14,16 +14,11 @@ from nmda_bayes.design.kinetics import Kinetics
 from nmda_bayes.design.named_models import kinetics_of_design
 from nmda_bayes.dims import AGENT, CONDITION, DRAW, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError, nearest
+from nmda_bayes.estimands.baseline import baseline_for_risks
 from nmda_bayes.estimands.kinetic_words import rests_on
-from nmda_bayes.estimands.reading import is_risk, link_of, spec_of, tested
+from nmda_bayes.estimands.reading import link_of, spec_of, tested
 from nmda_bayes.estimands.regimen_exposure import REGIMEN, RegimenAxis
-from nmda_bayes.estimands.response import (
-    RATIO,
-    absolute_risk,
-    curve_parameters,
-    scale_of,
-    stated_baseline,
-)
+from nmda_bayes.estimands.response import curve_parameters, on_natural_scale, scale_of
 from nmda_bayes.regimens import parse_regimen
 from nmda_bayes.spec import AnalysisSpec
 
@@ -74,8 +69,7 @@ def regimen_response(
     asked = Asked.of(fit, agent, condition, route)
     for text in regimens:
         parse_regimen(text)
-    risks = any(is_risk(asked.spec, name) for name in asked.spec.outcomes)
-    baseline = stated_baseline(fit, baseline_risk) if risks else None
+    baseline = baseline_for_risks(fit, baseline_risk)
     exposures, responses = [], []
     for name in asked.spec.outcomes:
         exposure = asked.axis(name).place(regimens)
@@ -214,7 +208,7 @@ class Asked:
         return found
 
     def natural(self, outcome: str, response: xr.DataArray, baseline: float | None) -> xr.DataArray:
-        """Bring a response to the scale that a reader thinks in.
+        """Bring an outcome's response to the scale that a reader thinks in.
 
         Parameters
         ----------
@@ -228,15 +222,9 @@ class Asked:
         Returns
         -------
         xr.DataArray
-            A difference, an absolute risk or a ratio.
+            As `on_natural_scale` gives it.
         """
-        link = link_of(self.spec, outcome)
-        if link.probability and baseline is not None:
-            return absolute_risk(response, baseline, link)
-        if scale_of(link) == RATIO:
-            ratio: xr.DataArray = xr.apply_ufunc(np.exp, response)
-            return ratio
-        return response
+        return on_natural_scale(response, link_of(self.spec, outcome), baseline)
 
     def described(self, found: xr.Dataset, baseline: float | None) -> xr.Dataset:
         """Say what an answer rests on.

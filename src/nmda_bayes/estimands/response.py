@@ -13,11 +13,11 @@ import xarray as xr
 from nmda_bayes.components.links import LOGIT, Link, risk_from
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.baseline import baseline_for_risks
 from nmda_bayes.estimands.covariates import Values, at_values
 from nmda_bayes.estimands.reading import (
     default_doses,
     exposure_axis,
-    is_risk,
     link_of,
     members,
     spec_of,
@@ -121,16 +121,11 @@ def dose_response(
         If an outcome is binary and no baseline risk is stated.
     """
     spec = spec_of(fit)
-    risks = [name for name in spec.outcomes if is_risk(spec, name)]
-    baseline_risk = stated_baseline(fit, baseline_risk) if risks else None
+    baseline_risk = baseline_for_risks(fit, baseline_risk)
     parts = []
     for name in spec.outcomes:
         response = linear_response(fit, name, dose, at)
-        if name in risks and baseline_risk is not None:
-            response = absolute_risk(response, baseline_risk, link_of(spec, name))
-        elif not link_of(spec, name).probability and link_of(spec, name).ratio:
-            response = xr.apply_ufunc(np.exp, response)
-        parts.append(response)
+        parts.append(on_natural_scale(response, link_of(spec, name), baseline_risk))
     joined = xr.concat(parts, dim=xr.Variable(OUTCOME, list(spec.outcomes)))
     outcomes = spec.outcomes.items()
     scale = [scale_of(link_of(spec, name)) for name in spec.outcomes]
@@ -151,6 +146,31 @@ def dose_response(
     if baseline_risk is not None:
         labelled.attrs["baseline_risk"] = baseline_risk
     return labelled.rename("response")
+
+
+def on_natural_scale(response: xr.DataArray, link: Link, baseline: float | None) -> xr.DataArray:
+    """Bring differences of a linear predictor to the scale that a reader thinks in.
+
+    Parameters
+    ----------
+    response
+        Differences from no dose; any dims.
+    link
+        The scale of the linear predictor.
+    baseline
+        The risk without the agent; may be None where there is no risk.
+
+    Returns
+    -------
+    xr.DataArray
+        A difference, an absolute risk or a ratio.
+    """
+    if link.probability and baseline is not None:
+        return absolute_risk(response, baseline, link)
+    if scale_of(link) == RATIO:
+        ratio: xr.DataArray = xr.apply_ufunc(np.exp, response)
+        return ratio
+    return response
 
 
 def scale_of(link: Link) -> str:
@@ -218,41 +238,6 @@ def absolute_risk(
     """
     risk: xr.DataArray = risk_from(baseline_risk, log_ratio, link)
     return risk
-
-
-def stated_baseline(fit: xr.DataTree, baseline_risk: float | None) -> float:
-    """Find the baseline risk that an answer is counted from.
-
-    Parameters
-    ----------
-    fit
-        A fit.
-    baseline_risk
-        As the caller states it, or None.
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-
-    Raises
-    ------
-    SpecError
-        If neither the caller nor the spec states one, or it is no probability.
-    """
-    window = spec_of(fit).window
-    stated = window.baseline_risk if baseline_risk is None and window else baseline_risk
-    if stated is None or not 0 < stated < 1:
-        raise SpecError(
-            [
-                Fault(
-                    "a risk needs a baseline between 0 and 1 to be counted from",
-                    "Pass baseline_risk=..., or write window.baseline_risk in the spec.",
-                    column="window.baseline_risk",
-                )
-            ]
-        )
-    return stated
 
 
 def _grid(fit: xr.DataTree, dose: Doses) -> xr.DataArray:

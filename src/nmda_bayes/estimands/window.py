@@ -6,8 +6,9 @@ import xarray as xr
 
 from nmda_bayes.dims import OUTCOME, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
+from nmda_bayes.estimands.baseline import stated_baseline
 from nmda_bayes.estimands.reading import on_one_axis, spec_of
-from nmda_bayes.estimands.response import DIFFERENCE, Doses, dose_response, stated_baseline
+from nmda_bayes.estimands.response import DIFFERENCE, Doses, dose_response
 
 
 def therapeutic_window(
