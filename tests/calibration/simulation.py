@@ -22,11 +22,13 @@ from simuk import SBC
 
 from nmda_bayes.design import LABELS, build_design
 from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DRAW, SAMPLE, scoped
+from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import nuts
 from nmda_bayes.logs import quietly
 from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
 from nmda_bayes.model.selection import FACTOR, MEAN, SD
+from nmda_bayes.spec import SamplingSpec
 from tests.calibration.cases import Case
 from tests.calibration.densities import Density, reported_data
 
@@ -34,6 +36,8 @@ LOG_DENSITY, RESPONSE = "log density", "response at dose 1"
 #: Of ten draws one is kept: the ranks are those of draws that do not follow each other.
 THIN = 10
 DOSE = 1.0
+#: How often a fit is started that finds no finite density, or of which this share diverges.
+STARTS, STUCK = 4, 0.5
 #: Variables of which there is one for each arm or trial.
 UNRANKED = (OFFSET, "eta", "arm_sd", "bias_shift", MEAN, SD)
 #: What the graph observes of a printed SD ends so.
@@ -108,7 +112,7 @@ class Simulations(SBC):  # type: ignore[misc]
             update={"seed": int(self._seeds[self._simulations_complete])}
         )
         data = self._as_data(replicated_data)
-        drawn = nuts.draw(self.compiled.with_data(**data), sampling, False)
+        drawn = _drawn(self.compiled.with_data(**data), sampling)
         self.divergences += int(drawn["sample_stats"]["diverging"].sum())
         thinned = {DRAW: slice(THIN - 1, None, THIN)}
         kept = drawn["posterior"].to_dataset().isel(thinned)
@@ -150,6 +154,27 @@ class Simulations(SBC):  # type: ignore[misc]
             name: np.bincount(ranks[name].to_numpy().ravel(), minlength=kept + 1).tolist()
             for name in self.var_names
         }
+
+
+def _drawn(compiled: Any, sampling: SamplingSpec) -> xr.DataTree:
+    """Draw; from another place where the first was absurd and the chain could not come back.
+
+    PyMC starts within 1 of the prior's middle, which for an exponential curve may be e^20 off the
+    data. Four chains of a real fit disagree then, and its gate refuses them; one chain cannot, but
+    it diverges at every step. Where a chain starts is no part of what is ranked, and whether it is
+    started again follows from the data alone: the ranks stay those of the posterior.
+    """
+    for start in range(STARTS):
+        again = sampling.model_copy(update={"seed": sampling.seed + start})
+        try:
+            drawn = nuts.draw(compiled, again, False)
+        except SpecError:
+            if start == STARTS - 1:
+                raise
+            continue
+        if drawn["sample_stats"]["diverging"].mean() < STUCK:
+            break
+    return drawn
 
 
 def scalars(draws: xr.Dataset) -> dict[str, xr.DataArray]:
