@@ -13,6 +13,7 @@ from scipy import stats
 from scipy.special import comb
 
 from nmda_bayes.components.likelihoods import WAYS_AT_MOST, count_ways
+from nmda_bayes.components.likelihoods.conditional import PIECE
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence
@@ -52,6 +53,22 @@ def by_listing(events: np.ndarray, n: np.ndarray, eta: np.ndarray) -> float:
         zip(map(tuple, ways.tolist()), (comb(n, ways) * np.exp(ways * eta)).prod(1), strict=True)
     )
     return float(np.log(weight[tuple(events.tolist())] / sum(weight.values())))
+
+
+@pytest.mark.parametrize("slope", [-3.0, 0.4])
+def test_a_trial_with_more_ways_than_a_piece_holds_stands_beside_small_ones(slope):
+    many = specs.rows("""
+        study agent    dose events n
+        E     placebo  0    70     150
+        E     ketamine 1    130    160
+    """)
+    found = by_arm(pd.concat([ROWS.iloc[:2], many, ROWS.iloc[2:5]], ignore_index=True), slope)
+    events, n, odds = np.array([70, 130]), np.array([150, 160]), np.exp(slope)
+    assert count_ways(events, n) > PIECE
+    expected = stats.nchypergeom_fisher(n.sum(), n[1], events.sum(), odds).logpmf(events[1])
+    assert_allclose(found[2:4].sum(), expected, rtol=1e-8)
+    alone = by_arm(ROWS.iloc[:5], slope)
+    assert_allclose(np.delete(found, [2, 3]), alone, rtol=1e-12)
 
 
 @pytest.mark.parametrize("slope", [-1.5, 0.0, 2.0])
@@ -120,14 +137,13 @@ def test_a_trial_of_one_arm_is_left_out_with_its_reason():
     assert any("not normal" in reason for reason in reasons_against(SPEC, design))
 
 
-def test_other_counts_are_other_data_of_one_graph_and_more_ways_are_another():
+def test_other_counts_are_other_data_of_one_graph_and_more_pieces_are_another():
     def graph(rows):
         return model_of(SPEC, build_design(SPEC, load_evidence(rows)))
 
     one = graph(ROWS)
     fewer = ROWS.assign(events=ROWS["events"].mask(ROWS.index == 1, 5))
     assert same_structure(one, graph(fewer))
-    # Six of B's ten without an event: no total has as many ways as that of B before.
-    assert not same_structure(
-        one, graph(ROWS.assign(events=ROWS["events"].mask(ROWS.index == 4, 0)))
-    )
+    # With 41 more events in each of two larger arms, A has more ways than one piece holds.
+    more = ROWS[["events", "n"]].mask(ROWS["study"] == "A", ROWS[["events", "n"]] + [41, 400])
+    assert not same_structure(one, graph(ROWS.assign(**more)))

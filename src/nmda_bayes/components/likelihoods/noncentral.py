@@ -14,8 +14,9 @@ from pymc.distributions.distribution import Discrete
 from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.random.op import RandomVariable
 
-#: Dims of log_count, events, arm, held and study; PyTensor puts the arms' dim before them.
-DIMS = (2, 3, 2, 2, 1)
+#: Dims of log_count, events, trial, piece, absent, arm, held and study; PyTensor puts the arms' dim
+#: before them.
+DIMS = (2, 3, 1, 2, 2, 2, 2, 1)
 
 
 def _bare(ways: tuple[Any, ...]) -> list[Any]:
@@ -27,23 +28,25 @@ class NoncentralHypergeometricRV(RandomVariable):  # type: ignore[misc]
     """Events of every arm, the total of each trial as it is."""
 
     name = "noncentral_hypergeometric"
-    # Linear predictor and people of the arms; ways by trial, and by arm of the trial; where a
-    # trial's arms stand among all, which of its slots has one, and the trial of each arm.
-    signature = "(),(),(s,w),(s,w,k),(s,k),(s,k),(a)->()"
+    # Linear predictor and people of the arms; ways by piece, and by arm of the trial; the trial of
+    # each piece, the pieces of each trial, and which of these there are; where a trial's arms stand
+    # among all, which of its slots has one, and the trial of each arm.
+    signature = "(),(),(p,w),(p,w,k),(p),(s,q),(s,q),(s,k),(s,k),(a)->()"
     dtype = "int64"
     _print_name = ("NoncentralHypergeometric", r"\operatorname{NoncentralHypergeometric}")
 
     @classmethod
     def rng_fn(cls, rng: np.random.Generator, eta: Any, n: Any, *ways_and_size: Any) -> np.ndarray:
         """Draw which of its ways each trial goes, each as likely as its weight says."""
-        log_count, events, arm, held, _ = _bare(ways_and_size[:-1])
+        log_count, events, trial, _, _, arm, held, _ = _bare(ways_and_size[:-1])
         by_slot = (eta[arm] - eta[arm[:, :1]]) * held
-        every = log_count + (events * by_slot[:, None, :]).sum(axis=-1)
-        below = np.cumsum(np.exp(every - every.max(axis=1, keepdims=True)), axis=1)
-        share = rng.random(len(below)) * below[:, -1]
-        chosen = events[np.arange(len(below)), (below <= share[:, None]).sum(axis=1)]
+        every = log_count + (events * by_slot[trial][:, None, :]).sum(axis=-1)
         drawn = np.zeros(eta.shape, dtype=np.int64)
-        drawn[arm[held > 0]] = chosen[held > 0]
+        for row, share in enumerate(rng.random(len(arm))):
+            mine = every[trial == row].ravel()
+            below = np.cumsum(np.exp(mine - mine.max()))
+            chosen = events[trial == row].reshape(len(mine), -1)[(below <= share * below[-1]).sum()]
+            drawn[arm[row, held[row] > 0]] = chosen[held[row] > 0]
         return drawn
 
 
@@ -70,13 +73,18 @@ class NoncentralHypergeometric(Discrete):  # type: ignore[misc]
     @staticmethod
     def logp(value: Any, eta: Any, n: Any, *ways: Any) -> Any:
         """Log density over the arms, an equal share of its trial's on each."""
-        log_count, events, arm, held, study = _bare(ways)
+        log_count, events, trial, piece, absent, arm, held, study = _bare(ways)
         # Against the trial's first arm: a level that all arms have would cancel with large terms.
         by_slot = (eta[arm] - eta[arm[:, :1]]) * held
         chosen, people = value[arm] * held, n[arm] * held
         count = pt.gammaln(people + 1) - pt.gammaln(chosen + 1) - pt.gammaln(people - chosen + 1)
-        every = log_count + (events * by_slot[:, None, :]).sum(axis=-1)
-        top = every.max(axis=1)
-        log_sum = top + pt.log(pt.exp(every - top[:, None]).sum(axis=1))
+        every = log_count + (events * by_slot[trial][:, None, :]).sum(axis=-1)
+        log_sum = _log_sum(_log_sum(every)[piece] + absent)
         of_study = (count + chosen * by_slot).sum(axis=1) - log_sum
         return (of_study / held.sum(axis=1))[study]
+
+
+def _log_sum(logs: Any) -> Any:
+    """Sum of each row on the scale of logarithms; the first of a row is above minus infinity."""
+    top = logs.max(axis=1)
+    return top + pt.log(pt.exp(logs - top[:, None]).sum(axis=1))
