@@ -19,13 +19,16 @@ from typing import Any
 
 from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.spec import needed_parameters
 from nmda_bayes.spec.rules import BASELINE, HETEROGENEITY_SD
 
 #: Poolings of a baseline, and of a heterogeneity; the others stand at a parameter of the curve.
 AT_BASELINE, AT_HETEROGENEITY = ("study",), ("stratum",)
+
+#: On the logarithm of a rate or of odds these are simulated counts past e^100.
+GROWING_TAILS = ("exponential", "agent_t")
 
 #: Heterogeneities that read no hour and no cluster; the others stand among the features.
 ANYWHERE = {
@@ -87,6 +90,8 @@ def can_meet(parts: Iterable[Part]) -> bool:
     likelihood, pooling = given.get("likelihood"), given.get("pooling")
     if pooling in AT_BASELINE and likelihood is not None:
         return has_baseline(likelihood)
+    if (given.get("curve"), pooling) == GROWING_TAILS and likelihood is not None:
+        return LIKELIHOODS[likelihood].link == IDENTITY
     return not (pooling in AT_HETEROGENEITY and given.get("heterogeneity") == "none")
 
 
