@@ -91,9 +91,8 @@ def run(command: list[str]) -> Run | None:
 
 def main() -> None:
     """Print one line a fit, and the ratios against the targets."""
-    print(
-        f"{'':<12}{'ESS':>7}{'s':>8}{'ESS/s':>8}{'div':>5}{'compile':>9}{'cold s':>8}{'CPU s':>8}"
-    )
+    columns = ("ESS", "s", "ESS/s", "ESS/CPU s", "div", "compile", "cold s", "CPU s")
+    print(f"{'':<12}" + "".join(f"{column:>10}" for column in columns))
     runs = {}
     for name, command in RUNS.items():
         done = run(command)
@@ -102,9 +101,9 @@ def main() -> None:
             continue
         runs[name] = done
         print(
-            f"{name:<12}{done.effective:>9.0f}{done.sampling:>9.1f}{done.rate:>9.1f}"
-            f"{done.effective / done.processor:>9.1f}{done.divergences:>9}{done.compiling:>9.1f}"
-            f"{done.cold:>9.1f}{done.cold_processor:>9.1f}"
+            f"{name:<12}{done.effective:>10.0f}{done.sampling:>10.1f}{done.rate:>10.1f}"
+            f"{done.effective / done.processor:>10.1f}{done.divergences:>10}{done.compiling:>10.1f}"
+            f"{done.cold:>10.1f}{done.cold_processor:>10.1f}"
             f"  worst {done.worst}; {done.version}"
         )
     ours = runs.pop("nmda_bayes", None)

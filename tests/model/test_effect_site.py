@@ -16,6 +16,7 @@ from nmda_bayes.errors import SpecError
 from nmda_bayes.inference.exact import reasons_against
 from nmda_bayes.model import model_of
 from nmda_bayes.pharmacokinetics import concentration, exposures, published_model
+from nmda_bayes.simulate import simulate
 from tests import specs
 from tests.conftest import draws, faults_when, value_of
 
@@ -154,7 +155,7 @@ def test_a_reference_of_which_nothing_is_there_at_its_end_is_refused(evidence):
 
 
 def test_simulated_evidence_stands_at_the_exposures_that_were_drawn(evidence):
-    flat, truth, own = nb.simulate(spec_of(), evidence, seed=4)
+    flat, truth, own = simulate(spec_of(), evidence, seed=4)
     assert own.pharmacokinetics is None
     active = truth["exposure"].to_numpy() > 0
     assert_allclose(flat["dose"], truth["exposure"], rtol=1e-9)

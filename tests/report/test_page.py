@@ -240,7 +240,7 @@ def test_no_event_at_all_and_many_trials():
 
 
 def test_a_report_is_written_over_but_nothing_else(tmp_path, monkeypatch, benefit_risk, page):
-    monkeypatch.setattr("nmda_bayes.report.page.render", lambda fit: page)
+    monkeypatch.setattr("nmda_bayes.report.page.render", lambda fit, variants: page)
     path = tmp_path / "a report.html"
     assert write_report(path, benefit_risk) == path
     write_report(path, benefit_risk)

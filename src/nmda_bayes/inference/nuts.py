@@ -30,13 +30,6 @@ SAMPLE_STATS = (
 )
 
 
-#: Trees are doubled so often before they are asked whether they turn, where effects are whitened:
-#: what is drawn then is mostly a standard normal, which turns early, and what is not was cut short.
-#: On the triptans network at a target_accept of 0.8 the worst parameter had 1,600 effective draws
-#: of 4,000 so, and 690 without; at 0.9 trees have 15 gradients either way.
-DOUBLINGS_AT_LEAST = 3
-
-
 def sample_posterior(
     model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
 ) -> xr.DataTree:
@@ -65,12 +58,9 @@ def sample_posterior(
     # Correlated effects of arms keep their coordinates, and to whiten the baselines alone costs
     # more than it gives: on the primary analysis 1,337 effective draws in 28 s without, and 1,098
     # in 37 s with it.
-    if design is None or spec.correlations.heterogeneity is not None:
-        moving, doublings = seen, 0
-    else:
-        moving, doublings = whitened(seen, spec, design), DOUBLINGS_AT_LEAST
-    ready = compiled_density(_differentiable(moving))
-    return draw(ready, spec.sampling, progress, doublings)
+    if design is not None and spec.correlations.heterogeneity is None:
+        seen = whitened(seen, spec, design)
+    return draw(compiled_density(_differentiable(seen)), spec.sampling, progress)
 
 
 def compiled(model: pm.Model) -> Any:
@@ -105,8 +95,12 @@ def _log_density(model: pm.Model) -> Any:
     return rewrite_graph(pm.Model.logp(model), include=("lower_xtensor",))
 
 
-def draw(compiled: Any, settings: SamplingSpec, progress: bool, doublings: int = 0) -> xr.DataTree:
+def draw(compiled: Any, settings: SamplingSpec, progress: bool) -> xr.DataTree:
     """Draw from a compiled density.
+
+    Trees are left to turn when they do. With nutpie's ``mindepth`` of 3 the heterogeneity of the
+    eight schools came out at 5.68 to 5.71 with four seeds, where its integral is 5.88 and the Monte
+    Carlo error 0.06; without, at 5.83 to 5.90.
 
     Parameters
     ----------
@@ -116,8 +110,6 @@ def draw(compiled: Any, settings: SamplingSpec, progress: bool, doublings: int =
         Draws, chains, seed and target acceptance.
     progress
         Show the sampler's progress bar.
-    doublings
-        How often a tree is doubled before it is asked whether it turns.
 
     Returns
     -------
@@ -141,7 +133,6 @@ def draw(compiled: Any, settings: SamplingSpec, progress: bool, doublings: int =
             target_accept=settings.target_accept,
             save_warmup=False,
             progress_bar=progress,
-            mindepth=doublings,
         )
     stats = drawn["sample_stats"].to_dataset()
     kept = [name for name in SAMPLE_STATS if name in stats]
