@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import date
 
 import nutpie
 import xarray as xr
@@ -28,7 +27,7 @@ from nmda_bayes.spec import AnalysisSpec
 from tests.calibration.cases import Case
 from tests.calibration.densities import Density, reported_data
 from tests.calibration.features import benefit_and_harm
-from tests.calibration.records import Record, asked_of, versions
+from tests.calibration.records import Record
 
 COVERAGE: Case = benefit_and_harm()
 ANSWERED_AT = (0.5, 1.0, 2.0, 4.0)
@@ -62,19 +61,14 @@ def run_coverage(case: Case, simulations: int, seed: int) -> Record:
             for dose in ANSWERED_AT:
                 at = held.sel(outcome=outcome, dose=dose).isel(agent=0, condition=0)
                 covered[f"{outcome} at {dose:g}"] += int(at.item())
-    return Record(
-        name=case.name,
-        combination=None,
-        features=list(case.features),
-        date=date.today().isoformat(),
-        seed=seed,
+    return Record.of_today(
+        case,
+        began,
         simulations=simulations,
-        versions=versions(),
-        seconds=round(time.process_time() - began, 1),
-        asked=asked_of(case),
+        draws=SAMPLING["draws"],
+        seed=seed,
         log_density=log_density,
         divergences=divergences,
-        draws=simulations * SAMPLING["draws"],
         ranks={},
         covered=dict(covered),
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from nmda_bayes.model import model_of
 from nmda_bayes.pharmacokinetics import exposures, published_model
 from tests.calibration.cases import Case, content_of, half_normal, pooled_as, prior
 from tests.calibration.densities import Density, reported_data
-from tests.calibration.records import Record, asked_of, versions
+from tests.calibration.records import Record
 
 REFERENCE = "0.5 mg/kg over 40 min"
 #: Study, schedule, its length in hours, and when pain was read, in hours since the beginning.
@@ -120,19 +119,14 @@ def run_coverage_over_time(of: Case, simulations: int, seed: int) -> Record:
         half_life = interval(drawn["posterior"]["log_half_life"])
         inside = half_life["lower"] <= truth["log_half_life"] <= half_life["upper"]
         covered["half-life"] += int(inside)
-    return Record(
-        name=of.name,
-        combination=None,
-        features=list(of.features),
-        date=date.today().isoformat(),
-        seed=seed,
+    return Record.of_today(
+        of,
+        began,
         simulations=simulations,
-        versions=versions(),
-        seconds=round(time.process_time() - began, 1),
-        asked=asked_of(of),
+        draws=SAMPLING["draws"],
+        seed=seed,
         log_density=log_density,
         divergences=divergences,
-        draws=simulations * SAMPLING["draws"],
         ranks={},
         covered=dict(covered),
     )

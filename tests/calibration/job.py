@@ -13,7 +13,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
@@ -28,7 +28,6 @@ from tests.calibration.records import (
     Record,
     asked_of,
     read_records,
-    versions,
     write_record,
 )
 from tests.calibration.waiting import shorten
@@ -78,20 +77,14 @@ def run(case: Case, simulations: int) -> Record:
     if done._simulations_complete < simulations:
         # simuk logs an exception and goes on with what it has.
         raise RuntimeError(f"{case.name}: stopped after {done._simulations_complete} simulations")
-    combination = None if case.combination is None else dict(case.combination.parts)
-    return Record(
-        name=case.name,
-        combination=combination,
-        features=list(case.features),
-        date=date.today().isoformat(),
-        seed=seed,
+    return Record.of_today(
+        case,
+        began,
         simulations=simulations,
-        versions=versions(),
-        seconds=round(time.process_time() - began, 1),
-        asked=asked_of(case),
+        draws=case.spec.sampling.draws,
+        seed=seed,
         log_density=done.density.fingerprint(),
         divergences=done.divergences,
-        draws=simulations * case.spec.sampling.draws,
         ranks=done.counts(),
     )
 

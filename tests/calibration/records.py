@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -66,6 +67,24 @@ class Record:
     draws: int
     ranks: Mapping[str, list[int]]
     covered: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_today(
+        cls, case: Case, began: float, *, simulations: int, draws: int, **found: Any
+    ) -> Record:
+        """A case that has just been run, since ``began`` seconds of processor time."""
+        return cls(
+            name=case.name,
+            combination=None if case.combination is None else dict(case.combination.parts),
+            features=list(case.features),
+            date=date.today().isoformat(),
+            simulations=simulations,
+            versions=versions(),
+            seconds=round(time.process_time() - began, 1),
+            asked=asked_of(case),
+            draws=simulations * draws,
+            **found,
+        )
 
     @property
     def of(self) -> Combination | None:

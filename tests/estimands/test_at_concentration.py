@@ -13,7 +13,6 @@ import nmda_bayes as nb
 from nmda_bayes.errors import SpecError
 from nmda_bayes.figures import External
 from nmda_bayes.pharmacokinetics import exposures, published_model
-from tests.conftest import faults_when
 from tests.estimands.test_regimens import FORTY, HARM, SLOPE, fit_of
 
 RELATIVE = "_concentration_relative_to_reference"
@@ -61,5 +60,5 @@ def test_experiments_stand_beside_it(answer):
 )
 def test_what_is_no_concentration_is_refused(evidence, benefit, grid, words):
     fit = fit_of(evidence, benefit, "peak_concentration")
-    ask = lambda: nb.response_at_concentration(fit, grid, agent="ketamine")  # noqa: E731
-    assert words in faults_when(ask, SpecError)[0].message
+    with pytest.raises(SpecError, match=words):
+        nb.response_at_concentration(fit, grid, agent="ketamine")

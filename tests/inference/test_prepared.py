@@ -18,7 +18,6 @@ from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import nuts
 from nmda_bayes.inference.prepared import _packed, prepare, same_structure, weighable
-from nmda_bayes.inference.starting import starting_points
 from nmda_bayes.model import CHEAP, model_of
 from nmda_bayes.priors import BOUNDS, FAMILIES, random_variable
 from nmda_bayes.spec import AnalysisSpec
@@ -279,23 +278,6 @@ def _parted(model: pm.Model, row: np.ndarray) -> list[np.ndarray]:
         parts.append(row[start : start + np.size(value)].reshape(np.shape(value)))
         start += np.size(value)
     return parts
-
-
-def test_chains_start_at_draws_of_the_fit_near_by():
-    spec = one("normal", "emax")
-    model = built(spec, TRIALS)
-    drawn = pm.sample_prior_predictive(4, model=model, random_seed=3, compile_kwargs=CHEAP)
-    draws = drawn["prior"].to_dataset()
-    names = sorted(rv.name for rv in model.free_RVs)
-    first = starting_points(model, names, draws)
-    density = density_and_slope(model)
-    starts = {tuple(first(seed)) for seed in range(20)}
-    assert 1 < len(starts) <= 4
-    row = np.array(next(iter(starts)))
-    assert np.isfinite(density(row)[0])
-    # The first draw that was taken is one of the four, on the real line.
-    sd = _parted(model, row)[names.index("heterogeneity_sd")]
-    assert np.isclose(np.log(draws["heterogeneity_sd"].to_numpy().ravel()), sd).any()
 
 
 @pytest.mark.slow

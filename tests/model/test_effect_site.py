@@ -200,5 +200,5 @@ def test_hour_by_hour_the_effect_follows_the_site_of_each_draw(fit, model):
 
 @pytest.mark.parametrize("hours", [[0.0, 1.0], [-1.0], [np.nan], 2.0])
 def test_an_hour_that_is_none_is_refused(fit, hours):
-    ask = lambda: nb.regimen_over_time(fit, [FORTY], hours, agent="ketamine")  # noqa: E731
-    assert "not above 0" in faults_when(ask, SpecError)[0].message
+    with pytest.raises(SpecError, match="not above 0"):
+        nb.regimen_over_time(fit, [FORTY], hours, agent="ketamine")

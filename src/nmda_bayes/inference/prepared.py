@@ -27,7 +27,6 @@ from pytensor.xtensor import as_xtensor
 from nmda_bayes.design import OUTCOMES, WEIGHT
 from nmda_bayes.dims import ARM
 from nmda_bayes.inference import nuts
-from nmda_bayes.inference.starting import starting_points
 from nmda_bayes.model import model_of
 from nmda_bayes.spec import AnalysisSpec, SamplingSpec
 
@@ -53,8 +52,7 @@ def prepare(spec: AnalysisSpec, design: xr.DataTree) -> Prepared:
     design = weighable(design)
     model = model_of(spec, design)
     packed, row = _packed(model)
-    names = tuple(str(variable.name) for variable in packed.free_RVs)
-    return Prepared(spec, design, model, names, row, nuts.compiled(packed))
+    return Prepared(spec, design, model, row, nuts.compiled(packed))
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,6 @@ class Prepared:
         What it was compiled for.
     model
         The graph.
-    names
-        Its free variables, in the order of the compiled density.
     row
         Its data, one after the other, as the compiled density takes them.
     compiled
@@ -78,7 +74,6 @@ class Prepared:
     spec: AnalysisSpec
     design: xr.DataTree
     model: pm.Model
-    names: tuple[str, ...]
     row: Any
     compiled: Any
     _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
@@ -107,7 +102,6 @@ class Prepared:
         spec: AnalysisSpec | None = None,
         design: xr.DataTree | None = None,
         progress: bool = False,
-        start: xr.Dataset | None = None,
     ) -> xr.DataTree:
         """Draw from the posterior, without compiling anything.
 
@@ -121,9 +115,6 @@ class Prepared:
             Has other values; that which was compiled if None.
         progress
             Show the sampler's progress bar.
-        start
-            Posterior draws of a fit near by (dims chain and draw), which the chains start from, as
-            `nmda_bayes.inference.starting` argues; near the centre of the prior if None.
 
         Returns
         -------
@@ -140,14 +131,16 @@ class Prepared:
             raise ValueError("another structure than was compiled: prepare it anew")
         numbers = np.concatenate([model[v.name].get_value().ravel() for v in self.model.data_vars])
         swapped = self.compiled.with_data(**{DATA: numbers})
-        first = self._first(numbers)
-        if start is not None:
-            first = starting_points(model, self.names, start)
-        ready = dataclasses.replace(swapped, initial_point_func=first)
+        ready = dataclasses.replace(swapped, initial_point_func=self._first(numbers))
         return nuts.draw(ready, settings, progress)
 
     def _first(self, numbers: np.ndarray) -> Callable[[Any], np.ndarray]:
-        """Start where PyMC does, near the centre of the prior, which moves with its numbers."""
+        """Start where PyMC does, near the centre of the prior, which moves with its numbers.
+
+        Starts at draws of a fit near by saved nothing: nutpie takes no mass matrix and no step
+        size, and finds them from gradients on the way. Two chains of 500 draws after 300 steps of
+        tuning took 3.7 s of processor time on the primary analysis from either start.
+        """
         here = self.compiled.initial_point_func
 
         def first(seed: Any) -> np.ndarray:
