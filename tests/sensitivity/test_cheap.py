@@ -93,22 +93,29 @@ def test_spoilt_draws_of_the_base_are_drawn_again(calls: list[str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "draws", "passed", "drawn"),
     [
-        ("v", 2000, [True], [1000]),
-        ("v", 2000, [False, True], [1000, 2000]),
-        ("v", 1500, [False], [1500]),
-        ("base", 2000, [True], [2000]),
+        ("v", 2000, [True], [(1000, 1)]),
+        ("v", 2000, [False, True], [(1000, 1), (1000, 2)]),
+        ("v", 1500, [False], [(1500, 1)]),
+        ("base", 2000, [True], [(2000, 1)]),
     ],
 )
-def test_a_variant_draws_half_and_all_where_the_half_is_refused(
-    monkeypatch: pytest.MonkeyPatch, name: str, draws: int, passed: list[bool], drawn: list[int]
+def test_a_variant_draws_half_and_as_much_again_where_the_half_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    draws: int,
+    passed: list[bool],
+    drawn: list[tuple[int, int]],
 ):
-    asked, verdicts = [], iter(passed)
+    asked, verdicts, seen_by_the_gate = [], iter(passed), []
 
-    def draw(job: Job, settings: SamplingSpec) -> tuple[None, str]:
-        asked.append(settings.draws)
-        return None, "fitted"
+    def draw(job: Job, settings: SamplingSpec) -> tuple[xr.DataTree, str]:
+        asked.append((settings.draws, settings.seed))
+        x = xr.Dataset({"x": (("chain", "draw"), np.full((4, settings.draws), settings.seed))},
+                       {"chain": range(4)})  # fmt: skip
+        return xr.DataTree.from_dict({"posterior": x, "sample_stats": x}), "fitted"
 
-    def told(*_: object) -> xr.Dataset:
+    def told(job: Job, tree: xr.DataTree, *_: object) -> xr.Dataset:
+        seen_by_the_gate.append(tree["posterior"]["x"].mean("draw").to_series().to_dict())
         return xr.Dataset(attrs={"passed": int(next(verdicts))})
 
     monkeypatch.setattr("nmda_bayes.sensitivity.work.sampled", draw)
@@ -116,3 +123,6 @@ def test_a_variant_draws_half_and_all_where_the_half_is_refused(
     sampling = {"seed": 1, "draws": draws, "tune": 2000, "method": "nuts"}
     answer(Job(name, "key", specs.benefit_risk(sampling=sampling), xr.DataTree(), 1.0))
     assert asked == drawn
+    # What was drawn first is not thrown away: eight chains, four of each seed.
+    per_seed = 4 * len(drawn)
+    assert seen_by_the_gate[-1] == {c: 1 + c // 4 for c in range(per_seed)}

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +20,11 @@ import xarray as xr
 
 from nmda_bayes.errors import Fault, InputError, SpecError
 from nmda_bayes.sensitivity.executors import Here, executors
+from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.results import cell_of, compare
 from nmda_bayes.sensitivity.run import jobs_of, run_plan
 from nmda_bayes.sensitivity.store import Store
+from nmda_bayes.sensitivity.sweep import sweep
 from tests.conftest import faults_when
 from tests.sensitivity import workers
 
@@ -81,6 +85,56 @@ def test_run_again_continues(asked, tmp_path: Path, undisturbed: xr.Dataset):
     found = run_plan(*asked, Store(tmp_path), Here, work=count)
     assert sorted([*worked, *done]) == sorted(undisturbed["variant"].to_numpy())
     xr.testing.assert_identical(found, undisturbed)
+
+
+class Beside:
+    """The driver answers the base and one trial more; another it hands on."""
+
+    def __init__(self, left: list[Job]) -> None:
+        named = {job.name: job for job in left}
+        self.near = [named[n] for n in ("base", "without study A", "without study B")]
+        self.far = [job for job in left if job not in self.near]
+
+    def __iter__(self) -> Iterator[tuple[Job, xr.Dataset | None]]:
+        for job in self.near:
+            yield job, None if job.name == "without study B" else workers.quick(job)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_driver_answers_what_is_near_and_hands_on_the_rest(asked, tmp_path: Path, at_once: int):
+    jobs, order = list(jobs_of(*asked).values()), []
+
+    def count(job: Job) -> xr.Dataset:
+        order.append(job.name)
+        return workers.quick(job)
+
+    pool = Here() if at_once == 1 else ThreadPoolExecutor(at_once)
+    found = sweep(jobs, Store(tmp_path), lambda: pool, count, None, Beside)
+    # Alone, this process keeps to the base's graph; workers start with what only they can do.
+    far, near = "without study C", "without study B"
+    assert order == ([near, far] if at_once == 1 else [far, near])
+    assert sorted(found.answered) == sorted(job.name for job in jobs)
+    assert len(list(tmp_path.glob("*.nc"))) == len(jobs)
+
+
+class Deadly(Here):
+    """Two places to work, whose process dies of one variant."""
+
+    _max_workers = 2
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if args[0].name != "without study C":
+            return super().submit(fn, *args, **kwargs)
+        broken: Future[Any] = Future()
+        broken.set_exception(BrokenProcessPool())
+        return broken
+
+
+def test_what_is_handed_on_survives_the_death_of_a_worker(asked, tmp_path: Path):
+    jobs = list(jobs_of(*asked).values())
+    found = sweep(jobs, Store(tmp_path), Deadly, workers.quick, None, Beside)
+    assert set(found.failed) == {"without study C"}
+    assert set(found.answered) == {"base", "without study A", "without study B"}
 
 
 def test_two_names_that_ask_for_the_same_are_answered_once(asked, tmp_path: Path):

@@ -7,7 +7,7 @@ cut off does not draw them again. What weights cannot carry stays for the sweep.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,46 +15,99 @@ import xarray as xr
 
 from nmda_bayes.errors import Fault
 from nmda_bayes.inference.fitting import NUTS, method_of
+from nmda_bayes.inference.prepared import weighable
 from nmda_bayes.inference.store import write_fit
+from nmda_bayes.model import model_of
 from nmda_bayes.sensitivity import work
-from nmda_bayes.sensitivity.answers import STATISTIC, answers, as_fit
+from nmda_bayes.sensitivity.answers import STATISTIC, as_fit
+from nmda_bayes.sensitivity.differences import difference
 from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.reweighting import Reweighting, Weigher, resampled
 from nmda_bayes.sensitivity.store import Store, digest
-from nmda_bayes.sensitivity.variants import BASE
 
 
-def answer_nearby(jobs: Mapping[str, Job], store: Store) -> None:
-    """Answer the base, and by reweighting its draws what is near enough, into the store.
+class Nearby:
+    """Answers variants near a base one after the other, the base first.
+
+    Nothing is drawn before the first of them is asked for, so that workers can compile meanwhile
+    what is `far`.
 
     Parameters
     ----------
+    base
+        What the others differ from.
     jobs
-        All variants, the base among them.
+        Those that have no answer; the base may be among them.
     store
-        What is finished, and where it goes.
+        Where the base's draws are kept.
+    alike
+        Whether a job has the parts and rows of the base, which is told at once; graphs are built,
+        which takes 0.15 s each, for the others alone.
     """
-    base = jobs[BASE]
-    left = {j.key: j for j in jobs.values() if j.key != base.key and store.read(j.key) is None}
-    if not left or method_of(base.spec, base.design) != NUTS:
-        return
-    fit = _base_fit(base, store)
-    weigher = Weigher(fit)
-    errors = _errors(answers(fit, base.dose))
-    for job in left.values():
-        start = time.perf_counter()
-        found = weigher.weigh(job.spec, job.design)
-        if found is None or not found.reliable:
-            continue
-        posterior = resampled(weigher.draws, found, job.spec.sampling.seed)
-        answered = work.told(
-            as_fit(job.spec, job.design, posterior, fit["sample_stats"].to_dataset()),
-            job.dose,
-            how=work.REWEIGHTED,
-            seconds=time.perf_counter() - start,
-            k_hat=found.k_hat,
-        )
-        store.write(job.key, _with_errors(answered, errors, found))
+
+    def __init__(
+        self, base: Job, jobs: Sequence[Job], store: Store, alike: Callable[[Job], bool]
+    ) -> None:
+        self._base, self._store = base, store
+        self._wanted = any(job.key == base.key for job in jobs)
+        others = [job for job in jobs if job.key != base.key]
+        design = weighable(base.design)
+        model = model_of(base.spec, design)
+
+        def near(job: Job) -> bool:
+            its = weighable(job.design)
+            return difference(model, design, model_of(job.spec, its), its) is not None
+
+        self.far = [job for job in others if not alike(job) and not near(job)]
+        self.near = [job for job in others if job not in self.far]
+
+    def __iter__(self) -> Iterator[tuple[Job, xr.Dataset | None]]:
+        """Answer; None where weights cannot."""
+        fit, answered = _base_fit(self._base, self._store)
+        if self._wanted:
+            yield self._base, answered
+        weigher, errors = Weigher(fit), _errors(answered)
+        for job in self.near:
+            yield job, _by_weights(job, fit, weigher, errors)
+
+
+def nearby(
+    base: Job, jobs: Sequence[Job], store: Store, alike: Callable[[Job], bool]
+) -> Nearby | None:
+    """Say what can be asked of the base's draws.
+
+    Parameters
+    ----------
+    base, jobs, store, alike
+        As `Nearby` takes them.
+
+    Returns
+    -------
+    Nearby or None
+        None where the base is all that is asked for, or is not drawn but integrated.
+    """
+    others = any(job.key != base.key for job in jobs)
+    if not others or method_of(base.spec, base.design) != NUTS:
+        return None
+    return Nearby(base, jobs, store, alike)
+
+
+def _by_weights(
+    job: Job, fit: xr.DataTree, weigher: Weigher, errors: xr.Dataset
+) -> xr.Dataset | None:
+    start = time.perf_counter()
+    found = weigher.weigh(job.spec, job.design)
+    if found is None or not found.reliable:
+        return None
+    posterior = resampled(weigher.draws, found, job.spec.sampling.seed)
+    answered = work.told(
+        as_fit(job.spec, job.design, posterior, fit["sample_stats"].to_dataset()),
+        job.dose,
+        how=work.REWEIGHTED,
+        seconds=time.perf_counter() - start,
+        k_hat=found.k_hat,
+    )
+    return _with_errors(answered, errors, found)
 
 
 def _errors(answered: xr.Dataset) -> xr.Dataset:
@@ -80,22 +133,21 @@ def _with_errors(answered: xr.Dataset, errors: xr.Dataset, found: Reweighting) -
     return kept
 
 
-def _base_fit(job: Job, store: Store) -> xr.DataTree:
-    """Read the base's draws, or draw them and keep them with the base's answer."""
+def _base_fit(job: Job, store: Store) -> tuple[xr.DataTree, xr.Dataset]:
+    """Read the base's draws, or draw them and keep them; and answer."""
     path = store.folder / f"{job.key}.draws"
-    kept = _read_draws(path, job.key, store)
-    if kept is not None:
-        return kept
-    start = time.perf_counter()
-    drawn, how = work.sampled(job, job.spec.sampling)
-    parts = (drawn[name].to_dataset() for name in ("posterior", "sample_stats"))
-    fit = as_fit(job.spec, job.design, *parts)
-    seconds = time.perf_counter() - start
-    store.write(job.key, work.told(fit, job.dose, how=how, seconds=seconds))
-    signed = fit.copy()
-    signed.attrs |= {"key": job.key, "digest": digest(fit["posterior"].to_dataset())}
-    write_fit(signed, path)
-    return fit
+    fit = _read_draws(path, job.key, store)
+    if fit is None:
+        start = time.perf_counter()
+        drawn, how = work.sampled(job, job.spec.sampling)
+        parts = (drawn[name].to_dataset() for name in ("posterior", "sample_stats"))
+        fit = as_fit(job.spec, job.design, *parts)
+        fit.attrs |= {"how": how, "seconds": time.perf_counter() - start}
+        signed = fit.copy()
+        signed.attrs |= {"key": job.key, "digest": digest(fit["posterior"].to_dataset())}
+        write_fit(signed, path)
+    how, seconds = str(fit.attrs["how"]), float(fit.attrs["seconds"])
+    return fit, work.told(fit, job.dose, how=how, seconds=seconds)
 
 
 def _read_draws(path: Path, key: str, store: Store) -> xr.DataTree | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,7 @@ from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.plan import Plan, base_of, read_plan
 from nmda_bayes.sensitivity.results import together
 from nmda_bayes.sensitivity.store import Store, key_of
-from nmda_bayes.sensitivity.sweep import Progress, Work, in_order, sweep
+from nmda_bayes.sensitivity.sweep import Cheap, Near, Progress, Work, in_order, sweep
 from nmda_bayes.sensitivity.variants import BASE
 from nmda_bayes.spec import AnalysisSpec
 
@@ -97,12 +97,19 @@ def run_plan(
         One table.
     """
     jobs = jobs_of(plan, evidence)
-    if work is None and BASE in jobs:
-        from nmda_bayes.sensitivity.cheap import answer_nearby  # PyMC takes seconds to import
-
-        answer_nearby(jobs, store)
     ordered = list(in_order(jobs, structure_of))
-    return together(plan, sweep(ordered, store, where, work or _fitting(), progress))
+    cheap = _cheap(jobs[BASE], store) if work is None and BASE in jobs else None
+    return together(plan, sweep(ordered, store, where, work or _fitting(), progress, cheap))
+
+
+def _cheap(base: Job, store: Store) -> Cheap:
+    def of(left: Sequence[Job]) -> Near | None:
+        from nmda_bayes.sensitivity.cheap import nearby  # PyMC takes seconds to import
+
+        structure = structure_of(base)
+        return nearby(base, left, store, lambda job: structure_of(job) == structure)
+
+    return of
 
 
 def _fitting() -> Work:
@@ -151,6 +158,7 @@ def structure_of(job: Job) -> str:
         (
             name,
             one.curve,
+            one.likelihood,
             str((one.curve_options, one.curves)),
             one.heterogeneity,
             sorted(one.parameters),
@@ -158,4 +166,5 @@ def structure_of(job: Job) -> str:
         for name, one in job.spec.outcomes.items()
     ]
     bare = job.spec.model_copy(update={"exclude": {}})
-    return f"{rows_asked(bare)} {parts}"
+    tied = sorted(job.spec.correlations.model_dump(exclude_none=True))
+    return f"{rows_asked(bare)} {parts} {tied}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import xarray as xr
 
@@ -25,6 +25,29 @@ Work = Callable[[Job], xr.Dataset]
 Progress = Callable[[str, int, int], None]
 
 
+class Near(Protocol):
+    """Variants that the driver may answer without a worker.
+
+    Attributes
+    ----------
+    far
+        Those that only a worker can answer.
+    near
+        The others, in the order in which they are tried.
+    """
+
+    far: list[Job]
+    near: list[Job]
+
+    def __iter__(self) -> Iterator[tuple[Job, xr.Dataset | None]]:
+        """Try each; None where a worker must."""
+        ...
+
+
+#: Parts the jobs that have no answer; None where there is nothing that the driver can do.
+Cheap = Callable[[Sequence[Job]], Near | None]
+
+
 @dataclass
 class Outcomes:
     """What a sweep came to.
@@ -40,6 +63,21 @@ class Outcomes:
     answered: dict[str, xr.Dataset] = field(default_factory=dict)
     failed: dict[str, Fault] = field(default_factory=dict)
 
+    def holds(self, name: str) -> bool:
+        """Say whether a variant has come to an end.
+
+        Parameters
+        ----------
+        name
+            The variant's.
+
+        Returns
+        -------
+        bool
+            True where it has an answer, or a reason why not.
+        """
+        return name in self.answered or name in self.failed
+
 
 def sweep(
     jobs: Sequence[Job],
@@ -47,6 +85,7 @@ def sweep(
     executors: Callable[[], Executor],
     work: Work,
     progress: Progress | None = None,
+    cheap: Cheap | None = None,
 ) -> Outcomes:
     """Answer every variant that the store does not hold, and keep each as soon as it is there.
 
@@ -62,6 +101,8 @@ def sweep(
         What a worker does: any function that can be pickled.
     progress
         Told of each finished variant.
+    cheap
+        What this process does itself while the workers are busy; None where it does nothing.
 
     Returns
     -------
@@ -77,32 +118,34 @@ def sweep(
     KeyboardInterrupt
         When interrupted; likewise.
     """
-    found = Outcomes()
-    left: list[Job] = []
     once = {job.key: job for job in reversed(jobs)}  # two names may ask for the same
+    run = _Run(store, work, len(once), progress)
+    found = run.found
+    left: list[Job] = []
     for job in (one for one in jobs if once[one.key] is one):
         stored = store.read(job.key)
         if stored is None:
             left.append(job)
         else:
-            found.answered[job.name] = stored
-            _tell(progress, job.name, found, len(once))
-    tell = _teller(progress, found, len(once))
+            run.has(job, stored)
+    near = cheap(left) if cheap is not None and left else None
+    if near is not None:
+        left, run.near = near.far, iter(near)
     before, deadly = len(found.answered), 0
-    while left:
-        suspects = _round(left, store, executors(), work, found, tell)
+    while left or run.near is not None:
+        suspects = run.round(left, executors())
         for job in suspects:
             # Whoever was being worked on may be to blame. Alone, nobody else can be.
-            if _round([job], store, executors(), work, found, tell):
+            if run.round([job], executors(), alone=True):
                 message = f"the worker died twice while it worked on '{job.name}'"
                 mend = "Run it alone with --only, and watch the memory."
-                found.failed[job.name] = Fault(message, mend, column=job.name)
+                run.has_not(job, Fault(message, mend, column=job.name))
                 deadly += 1
-                tell(job.name)
         if len(found.answered) == before and deadly >= NONE_LIVES:
             mend = 'In a script of your own, start under if __name__ == "__main__":.'
             raise InputError([Fault("every worker dies as it starts", mend)])
-        left = [j for j in left if j.name not in found.answered and j.name not in found.failed]
+        left = [j for j in [*left, *run.handed] if not found.holds(j.name)]
+        run.handed.clear()
     for job in jobs:
         _give(found, job.name, once[job.key].name)
     return found
@@ -116,61 +159,89 @@ def _give(found: Outcomes, name: str, other: str) -> None:
         found.failed[name] = found.failed[other]
 
 
-def _round(
-    jobs: Sequence[Job],
-    store: Store,
-    executor: Executor,
-    work: Work,
-    found: Outcomes,
-    tell: Callable[[str], None],
-) -> list[Job]:
-    """Work until all is done or the workers die; give back what was being worked on then."""
-    waiting = list(jobs)
-    running: dict[Future[xr.Dataset], Job] = {}
-    at_once, died = _workers(executor), False
-    try:
-        while (waiting or running) and not died:
-            # No more at once than there are workers: whoever dies took exactly these with it.
-            while waiting and len(running) < at_once:
-                future = executor.submit(work, waiting[0])
-                running[future] = waiting.pop(0)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                if _collect(future, running[future], store, found, tell):
-                    died = True
-                else:
-                    del running[future]
-    except BrokenProcessPool:
-        died = True
-    finally:
-        abandon(executor, running)
-    return list(running.values()) if died else []
+@dataclass
+class _Run:
+    """A sweep on its way: what it came to, and what this process can still do itself."""
 
+    store: Store
+    work: Work
+    total: int
+    progress: Progress | None
+    near: Iterator[tuple[Job, xr.Dataset | None]] | None = None
+    handed: list[Job] = field(default_factory=list)
+    found: Outcomes = field(default_factory=Outcomes)
 
-def _collect(
-    future: Future[xr.Dataset],
-    job: Job,
-    store: Store,
-    found: Outcomes,
-    tell: Callable[[str], None],
-) -> bool:
-    """Keep what a worker answered; True where the worker died instead."""
-    try:
-        answered = future.result()
-    except (BrokenProcessPool, CancelledError):
-        return True
-    except Exception as error:  # the worker's: told by name, and no reason to lose the others
-        if type(error).__name__ == KILLED:
+    def has(self, job: Job, answered: xr.Dataset) -> None:
+        self.found.answered[job.name] = answered
+        self._tell(job.name)
+
+    def has_not(self, job: Job, why: Fault) -> None:
+        self.found.failed[job.name] = why
+        self._tell(job.name)
+
+    def _tell(self, name: str) -> None:
+        if self.progress is not None:
+            done = len(self.found.answered) + len(self.found.failed)
+            self.progress(name, done, self.total)
+
+    def round(self, jobs: Sequence[Job], executor: Executor, *, alone: bool = False) -> list[Job]:
+        """Work until all is done or the workers die; give back what was being worked on then."""
+        waiting = list(jobs)
+        running: dict[Future[xr.Dataset], Job] = {}
+        at_once, died = _workers(executor), False
+        try:
+            while not alone and at_once == 1 and self.near is not None:
+                waiting = [*self._next_near(), *waiting]  # nobody waits for this process
+            while (waiting or running or (self.near and not alone)) and not died:
+                # No more at once than there are workers: whoever dies took exactly these with it.
+                while waiting and len(running) < at_once:
+                    future = executor.submit(self.work, waiting[0])
+                    running[future] = waiting.pop(0)
+                if self.near is not None and not alone:
+                    waiting += self._next_near()
+                patience = 0 if self.near is not None and not alone else None
+                for future in wait(running, patience, return_when=FIRST_COMPLETED).done:
+                    if self._collect(future, running[future]):
+                        died = True
+                    else:
+                        del running[future]
+        except BrokenProcessPool:
+            died = True
+        finally:
+            abandon(executor, running)
+        return list(running.values()) if died else []
+
+    def _next_near(self) -> list[Job]:
+        """Try to answer one more variant here; give it back where a worker must."""
+        assert self.near is not None
+        tried = next(self.near, None)
+        if tried is None:
+            self.near = None
+            return []
+        job, answered = tried
+        if answered is None:
+            self.handed.append(job)
+            return [job]
+        self.store.write(job.key, answered)
+        self.has(job, answered)
+        return []
+
+    def _collect(self, future: Future[xr.Dataset], job: Job) -> bool:
+        """Keep what a worker answered; True where the worker died instead."""
+        try:
+            answered = future.result()
+        except (BrokenProcessPool, CancelledError):
             return True
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        found.failed[job.name] = Fault(
-            f"'{job.name}' could not be fitted: {words}", column=job.name
-        )
-        tell(job.name)
+        except Exception as error:  # the worker's: told by name, and no reason to lose the others
+            if type(error).__name__ == KILLED:
+                return True
+            words = str(error).splitlines()[0] if str(error) else type(error).__name__
+            why = Fault(f"'{job.name}' could not be fitted: {words}", column=job.name)
+            self.has_not(job, why)
+            return False
+        self.store.write(job.key, answered)
+        self.has(job, answered)
         return False
-    store.write(job.key, answered)
-    found.answered[job.name] = answered
-    tell(job.name)
-    return False
 
 
 def _workers(executor: Executor) -> int:
@@ -182,15 +253,6 @@ def _workers(executor: Executor) -> int:
     if client is not None:
         return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     return os.cpu_count() or 1
-
-
-def _tell(progress: Progress | None, name: str, found: Outcomes, total: int) -> None:
-    if progress is not None:
-        progress(name, len(found.answered) + len(found.failed), total)
-
-
-def _teller(progress: Progress | None, found: Outcomes, total: int) -> Callable[[str], None]:
-    return lambda name: _tell(progress, name, found, total)
 
 
 def in_order(jobs: Mapping[str, Job], structure: Callable[[Job], str]) -> Iterator[Job]:

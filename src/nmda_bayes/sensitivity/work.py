@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.checks.diagnostics import diagnostics, gate
+from nmda_bayes.dims import CHAIN
 from nmda_bayes.inference.exact import integrate
 from nmda_bayes.inference.fitting import EXACT as BY_INTEGRATION
 from nmda_bayes.inference.fitting import method_of
@@ -35,9 +36,11 @@ FITTED: Final = "fitted"
 WAYS: Final = (EXACT, REWEIGHTED, REFITTED, FITTED)
 #: Linear predictors of arms are no answer of a variant, and they are half of the scalars.
 NOT_GATED: Final = ("eta", OFFSET)
-#: A variant draws half as often as the base, but no less than so often a chain, and as often where
-#: the gate refuses the half: what is compared are differences of tenths of an SD, and the other
-#: half would take a third off an error of 3 % of one.
+#: A variant draws half as often as the base, but no less than so often a chain: what is compared
+#: are differences of tenths of an SD, and the other half would take a third off an error of 3 % of
+#: one. Where the gate refuses the half, as of 21 among 32 variants of the primary analysis (R-hat
+#: of 1.011 to 1.017), as many chains again stand beside it. To throw it away and to draw the whole
+#: took 40 s of processor instead of 26.
 DRAWS_AT_LEAST: Final = 1000
 #: The graphs that were compiled last.
 _PREPARED: deque[Prepared] = deque(maxlen=3)
@@ -66,20 +69,33 @@ def answer(job: Job) -> xr.Dataset:
             rows = seen(job.design)
             drawn = integrate(job.spec, rows, model_of(job.spec, rows))
             return _told_of(job, drawn, EXACT, start)
-        half = _half(job)
-        if half is not None:
-            found = _told_of(job, *sampled(job, half), start)
-            if found.attrs["passed"]:
-                return found
-        return _told_of(job, *sampled(job, job.spec.sampling), start)
+        part = _part(job)
+        if part is None:
+            return _told_of(job, *sampled(job, job.spec.sampling), start)
+        drawn, how = sampled(job, part)
+        found = _told_of(job, drawn, how, start)
+        if found.attrs["passed"]:
+            return found
+        again = part.model_copy(update={"seed": part.seed + 1})
+        return _told_of(job, _beside(drawn, sampled(job, again)[0]), how, start)
 
 
-def _half(job: Job) -> SamplingSpec | None:
+def _part(job: Job) -> SamplingSpec | None:
     """Halve what is drawn; None for the base, and where less than that is asked for."""
     asked = job.spec.sampling
     if job.name == BASE or min(asked.draws, asked.tune) < 2 * DRAWS_AT_LEAST:
         return None
     return asked.model_copy(update={"draws": asked.draws // 2, "tune": asked.tune // 2})
+
+
+def _beside(drawn: xr.DataTree, more: xr.DataTree) -> xr.DataTree:
+    """Put chains beside others of the same posterior."""
+    parts = {}
+    for name in drawn.children:
+        ours, theirs = (tree[name].to_dataset() for tree in (drawn, more))
+        moved = theirs.assign_coords({CHAIN: theirs[CHAIN] + ours.sizes[CHAIN]})
+        parts[name] = xr.concat([ours, moved], dim=CHAIN)
+    return xr.DataTree.from_dict(parts)
 
 
 def _told_of(job: Job, drawn: xr.DataTree, how: str, start: float) -> xr.Dataset:
