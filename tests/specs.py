@@ -56,6 +56,10 @@ def outcome(
     if own is not None:
         given |= {n: parameter(location=prior("Gamma", alpha=2, beta=0.1)) for n in own.positive}
         given |= {n: parameter(location=prior("Beta", alpha=1, beta=9)) for n in own.shares}
+    given |= {
+        "outlying_ratio": parameter(location=prior("Uniform", lower=1, upper=10)),
+        "outlying_share": parameter(location=prior("Beta", alpha=1, beta=4)),
+    }
     needed = needed_parameters({**content, **more}) or ()
     written = {name: deepcopy(given.get(name, parameter())) for name in needed}
     if HETEROGENEITIES[heterogeneity].nested:

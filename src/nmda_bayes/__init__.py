@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         node_splits,
         node_splitting,
         number_needed,
+        outlying_trials,
         pooling_report,
         pooling_words,
         ranks,
@@ -115,7 +116,7 @@ if TYPE_CHECKING:
     )
     from nmda_bayes.published_priors import prior_library
     from nmda_bayes.regimens import Regimen, parse_regimen
-    from nmda_bayes.report import write_report
+    from nmda_bayes.report.page import write_report
     from nmda_bayes.sensitivity import compare, fit_variants, one_cell
     from nmda_bayes.simulate import simulate
     from nmda_bayes.spec import AnalysisSpec
@@ -147,6 +148,7 @@ _HOMES = {
         "node_splits",
         "node_splitting",
         "number_needed",
+        "outlying_trials",
         "pooling_report",
         "pooling_words",
         "ranks",
@@ -216,7 +218,7 @@ _HOMES = {
     ),
     "published_priors": ("prior_library",),
     "regimens": ("Regimen", "parse_regimen"),
-    "report": ("write_report",),
+    "report.page": ("write_report",),
     "sensitivity": ("compare", "fit_variants", "one_cell"),
     "simulate": ("simulate",),
     "spec": ("AnalysisSpec",),
@@ -264,6 +266,7 @@ __all__ = [
     "node_splits",
     "node_splitting",
     "number_needed",
+    "outlying_trials",
     "one_cell",
     "parse_regimen",
     "plot_at_concentration",

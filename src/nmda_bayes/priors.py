@@ -126,6 +126,23 @@ def is_positive(dist: str, kwargs: Mapping[str, Any]) -> bool:
     return family is not None and (family.positive or kwargs.get("lower", -1) >= 0)
 
 
+def is_at_least_one(kwargs: Mapping[str, Any]) -> bool:
+    """Say whether every draw of a prior is 1 or more.
+
+    Parameters
+    ----------
+    kwargs
+        Its arguments.
+
+    Returns
+    -------
+    bool
+        True where its lower bound says so; a family without one reaches below.
+    """
+    lower = kwargs.get("lower", 0)
+    return isinstance(lower, int | float) and lower >= 1
+
+
 def is_share(dist: str, kwargs: Mapping[str, Any]) -> bool:
     """Say whether every draw of a prior lies between 0 and 1.
 

@@ -129,6 +129,13 @@ def _of_studies(combination: Combination) -> Content:
         if kind.heavy:
             sd["nu"] = TAILS
         given["heterogeneity_sd"] = sd
+    if kind.of_offsets:
+        ratio = prior("TruncatedNormal", mu=1.0, sigma=2.0, lower=1.0)
+        of_offsets = (ratio, prior("Beta", alpha=2, beta=6))
+        given |= {
+            name: {"pooling": "common", "priors": {"location": location}}
+            for name, location in zip(kind.of_offsets, of_offsets, strict=True)
+        }
     return given
 
 

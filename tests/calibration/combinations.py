@@ -22,7 +22,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.spec import needed_parameters
-from nmda_bayes.spec.rules import BASELINE, HETEROGENEITY_SD
+from nmda_bayes.spec.rules import BASELINE
 
 #: Poolings of a baseline, and of a heterogeneity; the others stand at a parameter of the curve.
 AT_BASELINE, AT_HETEROGENEITY = ("study",), ("stratum",)
@@ -32,9 +32,7 @@ GROWING_TAILS = ("exponential", "agent_t")
 
 #: Heterogeneities that read no hour and no cluster; the others stand among the features.
 ANYWHERE = {
-    name: kind
-    for name, kind in HETEROGENEITIES.items()
-    if not kind.fades and set(kind.parameters) <= {HETEROGENEITY_SD}
+    name: kind for name, kind in HETEROGENEITIES.items() if not kind.fades and not kind.nested
 }
 CATALOGUES: Mapping[str, Mapping[str, Any]] = {
     "curve": CURVES,

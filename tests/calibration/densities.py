@@ -25,6 +25,8 @@ POINTS = 3
 INTO_SUPPORT = {
     "": (lambda z: z, lambda x: 0.0 * x),
     "log": (lambda z: np.exp(z - 1), np.log),
+    # Of the cases only a ratio is bounded so: from below, by 1.
+    "interval": (lambda z: 1 + np.exp(z - 1), lambda x: np.log(x - 1)),
     "logodds": (lambda z: 1 / (1 + np.exp(-z)), lambda x: np.log(x) + np.log1p(-x)),
 }
 

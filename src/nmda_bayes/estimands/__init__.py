@@ -10,6 +10,7 @@ from nmda_bayes.estimands.infusions import regimen_window
 from nmda_bayes.estimands.league import league_frame, league_table
 from nmda_bayes.estimands.network_evidence import network_parts
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
+from nmda_bayes.estimands.outlying import outlying_trials
 from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
@@ -45,6 +46,7 @@ __all__ = [
     "node_splits",
     "node_splitting",
     "number_needed",
+    "outlying_trials",
     "pooling_report",
     "pooling_words",
     "ranks",

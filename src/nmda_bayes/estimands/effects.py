@@ -184,6 +184,11 @@ def _new_arms(fit: xr.DataTree, outcome: str, here: np.ndarray) -> xr.DataArray:
     # Each arm's own effect, and where trials are nested its treatment's in a new cluster.
     own = "ab" if not heterogeneity.nested else "abcd"
     offsets = [xr.DataArray(rng.standard_normal(shape), dims=(CHAIN, DRAW, ARM)) for _ in own]
+    if heterogeneity.of_offsets:
+        ratio, share = (parameters.pop(name) for name in heterogeneity.of_offsets)
+        # One kind for both arms: they are of one study.
+        outlying = xr.DataArray(rng.random(shape), dims=(CHAIN, DRAW, ARM)) < share
+        offsets = [offset * (1.0 + outlying * (ratio - 1.0)) for offset in offsets]
     tails: list[Any] = []
     if heterogeneity.fades:
         share = _share_at_arms(fit, outcome)

@@ -107,6 +107,8 @@ def _uneven(outcome: Outcome) -> Iterator[str]:
         yield "arms are read at several hours"
     if HETEROGENEITIES[outcome.spec.heterogeneity].heavy:
         yield "effects of arms have the tails of a t distribution"
+    if HETEROGENEITIES[outcome.spec.heterogeneity].of_offsets:
+        yield "effects of arms are of trials of two kinds"
     for name, parameter in outcome.spec.parameters.items():
         if POOLINGS[parameter.pooling].heavy:
             yield f"'{name}' has the tails of a t distribution between agents"

@@ -38,6 +38,7 @@ from pymc.model.fgraph import clone_model
 from pytensor.graph.replace import graph_replace
 from pytensor.tensor.random.basic import HalfNormalRV
 
+from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.dims import STUDY
 from nmda_bayes.inference.normal_reports import normal_reports
 from nmda_bayes.inference.shared_latents import Shared, shared_latents
@@ -101,6 +102,8 @@ def _latents(model: pm.Model, spec: AnalysisSpec, design: xr.DataTree) -> Iterat
         given = outcome.spec.parameters.get(BASELINE)
         if given is None or normal_reports(outcome) is None:
             continue
+        if HETEROGENEITIES[outcome.spec.heterogeneity].of_offsets:
+            continue  # trials of two kinds have no one normal to be standardised by
         each = given.priors.get("each")
         if given.pooling == "independent" and each is not None and each.dist == "Normal":
             name, mean, sd = outcome.name(BASELINE), each.kwargs["mu"], each.kwargs["sigma"]

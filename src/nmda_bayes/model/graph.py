@@ -34,7 +34,7 @@ from nmda_bayes.design import (
     WHOLE_ARM,
     build_design,
 )
-from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM
+from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM, STUDY
 from nmda_bayes.model.bias import arm_shift
 from nmda_bayes.model.correlated import correlated_agents, correlated_arms
 from nmda_bayes.model.error_ties import error_ties
@@ -44,6 +44,7 @@ from nmda_bayes.model.observed import observe
 from nmda_bayes.model.outcome import Outcome
 from nmda_bayes.model.parameters import OFFSET, covariate_shift, parameter, study_tails
 from nmda_bayes.model.selection import select
+from nmda_bayes.model.two_kinds import effects_of_two_kinds
 from nmda_bayes.model.unblinding import Arms
 from nmda_bayes.model.weighing import weigh
 from nmda_bayes.spec import AnalysisSpec, DesignsSpec, needed_parameters
@@ -226,11 +227,11 @@ def _delta(
     elif WHOLE_ARM in outcome.reported:
         arms = list(dict.fromkeys(outcome.reported[WHOLE_ARM].to_numpy()))
         pm.modelcontext(None).add_coords({outcome.whole_arm: arms})
-        own = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.whole_arm,))
+        own = _own_effects(outcome, outcome.whole_arm, of_arm)
         offset = own.isel({outcome.whole_arm: outcome.positions(WHOLE_ARM, np.array(arms))})
     else:
-        offset = pmd.Normal(outcome.name("arm" + OFFSET), mu=0, sigma=1, dims=(outcome.arm,))
-    given = {name: of_arm[name] for name in heterogeneity.parameters}
+        offset = _own_effects(outcome, outcome.arm, of_arm)
+    given = {name: of_arm[name] for name in heterogeneity.scales}
     if heterogeneity.nested:
         return heterogeneity.formula(offset, _of_clusters(outcome), **given)
     if heterogeneity.fades:
@@ -238,6 +239,17 @@ def _delta(
     if not heterogeneity.heavy:
         return heterogeneity.formula(offset, **given)
     return heterogeneity.formula(offset, _at(study_tails(outcome), at_arms), **given)
+
+
+def _own_effects(outcome: Outcome, dim: str, of_arm: dict[str, Any]) -> Any:
+    """Effects of the arms before they are scaled: standard normal, or of trials of two kinds."""
+    name, kinds = outcome.name("arm" + OFFSET), HETEROGENEITIES[outcome.spec.heterogeneity]
+    if not kinds.of_offsets:
+        return pmd.Normal(name, mu=0, sigma=1, dims=(dim,))
+    column = WHOLE_ARM if dim == outcome.whole_arm else ARM
+    _, first = np.unique(outcome.reported[column].to_numpy(), return_index=True)
+    studies = outcome.reported[STUDY].to_numpy()[np.sort(first)]
+    return effects_of_two_kinds(name, dim, studies, *(of_arm[n] for n in kinds.of_offsets))
 
 
 def _of_clusters(outcome: Outcome) -> Any:

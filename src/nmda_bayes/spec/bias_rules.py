@@ -178,6 +178,14 @@ def _harm_faults(
             'Name an outcome with likelihood = "binomial".',
             column=key,
         )
+    kinds = HETEROGENEITIES.get(str(harm.get("heterogeneity")))
+    if kinds is not None and kinds.of_offsets:
+        yield Fault(
+            f"outcome '{name}' has trials of two kinds, and of a trial that does not count it no"
+            " kind is known",
+            f'Give outcomes.{name} heterogeneity = "arm".',
+            column=key,
+        )
     if mapping(harm, "bias", "unblinding"):
         yield Fault(
             f"outcome '{name}' is itself inflated by unblinding",

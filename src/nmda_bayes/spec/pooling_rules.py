@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.heterogeneity import (
+    HETEROGENEITIES,
+    OUTLYING_RATIO,
+    OUTLYING_SHARE,
+)
 from nmda_bayes.components.pooling import HEAVY, POOLINGS, SPREADS, Pooling
 from nmda_bayes.components.responders import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.errors import Fault, nearest
@@ -24,6 +28,8 @@ POOLINGS_OF = {
     BASELINE: ("common", "independent", "study"),
     HETEROGENEITY_SD: ("common", "independent", "stratum"),
     CLUSTER_SD: ("common",),
+    OUTLYING_RATIO: ("common",),
+    OUTLYING_SHARE: ("common",),
     RESPONDER_SD: ("common",),
     STARTING_LEVEL: ("common", "independent", "study"),
 }

@@ -32,6 +32,7 @@ from nmda_bayes.spec.pooling_rules import (
     parameter_faults,
 )
 from nmda_bayes.spec.time import course_of, repeated_faults, time_faults
+from nmda_bayes.spec.two_kinds_rules import two_kinds_faults
 
 __all__ = ["BASELINE", "HETEROGENEITY_SD", "natural", "needed_parameters", "spec_faults"]
 
@@ -109,6 +110,7 @@ def spec_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     yield from class_faults(content, outcomes)
     yield from agent_correlation_faults(content, outcomes)
     yield from _correlation_faults(content, outcomes)
+    yield from two_kinds_faults(content, outcomes)
     yield from error_faults(content, outcomes)
     yield from kinetics_faults(content)
     window = {k: v for k, v in mapping(content, "window").items() if isinstance(v, str)}

@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.heterogeneity import (
+    HETEROGENEITIES,
+    OUTLYING_RATIO,
+    OUTLYING_SHARE,
+)
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, PAIR, PARAMETER_PAIR, STRATUM
 from nmda_bayes.figures import plot_dose_response, plot_forest
 from nmda_bayes.intervals import INTERVAL_TEXT
@@ -21,6 +25,7 @@ from nmda_bayes.report.answers import (
 from nmda_bayes.report.blocks import Fold, Heading, Section, Table, Text, as_table, folded
 from nmda_bayes.report.doses import doses_for_effects
 from nmda_bayes.report.pictures import Gallery
+from nmda_bayes.report.sections.outlying import outlying
 from nmda_bayes.report.sections.pooled import borrowed
 from nmda_bayes.report.sections.published import side_by_side
 from nmda_bayes.report.view import View
@@ -36,6 +41,9 @@ from nmda_bayes.report.words import (
 
 #: Panels that one figure of curves holds and still reads.
 CELLS = 8
+
+#: What trials of two kinds have beside an SD, and in what it is counted.
+OF_TWO_KINDS = {OUTLYING_RATIO: "times heterogeneity_sd", OUTLYING_SHARE: "of trials"}
 
 
 def results(view: View, gallery: Gallery) -> Section:
@@ -61,7 +69,7 @@ def results(view: View, gallery: Gallery) -> Section:
     doses = doses_for_effects(view)
     if not doses.empty:
         blocks += [Heading("Doses for an effect"), _doses_table(view, doses)]
-    blocks += _heterogeneity(view)
+    blocks += [*_heterogeneity(view), *outlying(view)]
     blocks += borrowed(view)
     blocks += side_by_side(view, gallery)
     return Section("results", "Results", tuple(blocks))
@@ -268,7 +276,8 @@ def _heterogeneity(view: View) -> list[object]:
     for outcome, part in view.outcomes.items():
         for parameter in HETEROGENEITIES[part.heterogeneity].parameters:
             stands = posterior[view.variable(outcome, parameter)]
-            scale = view.link(outcome).effect or part.unit or "outcome's units"
+            units = view.link(outcome).effect or part.unit or "outcome's units"
+            scale = OF_TWO_KINDS.get(parameter, units)
             for stratum, values in _strata(view, outcome, stands):
                 low, middle, high = spread(values.to_numpy())
                 ends = f"{effect(low)} to {effect(high)}"
@@ -284,7 +293,8 @@ def _heterogeneity(view: View) -> list[object]:
         return [Heading("Heterogeneity between trials"), Text(text)]
     frame = pd.DataFrame(rows, columns=["what", "parameter", "scale", "median", "interval"])
     caption = (
-        "Heterogeneity: the SD of contrasts between trials of one agent, condition and dose, and"
+        "Heterogeneity: the SD of contrasts between trials of one agent, condition and dose"
+        " (between ordinary trials, where there are outlying ones), and"
         f" the correlation of arm effects between outcomes; median and {INTERVAL_TEXT}."
     )
     columns = {
