@@ -104,7 +104,11 @@ BAD = {
         {"repeated": {"within_arm_correlation": 0.5, "as_independent": ["pian"]}},
         "no outcome is called 'pian'",
     ),
-    "contrasts": ({"contrasts": {"effects": ["MD"]}}, REPEATED, "only the arms' own numbers"),
+    "contrasts alone": (
+        {"likelihood": "normal_contrast"},
+        REPEATED,
+        "has one time point of a study",
+    ),
     "an unknown course": ({"course": "decay"}, REPEATED, "unknown course 'decay'"),
     "no prior": ({"parameters": {}}, REPEATED, "'log_half_life' has no prior"),
     "no edges": ({"course": "steps"}, REPEATED, "course 'steps' needs edges"),

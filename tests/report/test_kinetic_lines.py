@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+import xarray as xr
+
 import nmda_bayes as nb
 from nmda_bayes.design import build_design
-from nmda_bayes.report.kinetic_lines import kinetic_lines
+from nmda_bayes.design.named_models import kinetics_of_design
+from nmda_bayes.report.kinetic_lines import kinetic_lines, nominal_line
 from tests import specs
 from tests.estimands.test_regimens import FORTY, spec_of
 from tests.model.test_effect_site import READ
@@ -34,3 +38,16 @@ def test_doses_have_no_such_lines():
     spec = specs.benefit_risk()
     design = build_design(spec, nb.load_evidence(specs.both_tables()))
     assert list(kinetic_lines(spec, design)) == []
+
+
+@pytest.mark.parametrize(("uncertainty", "said"), [("published", True), ("fixed", False)])
+def test_printed_differences_are_said_to_keep_their_exposures(uncertainty, said):
+    spec = spec_of("average_concentration_relative_to_reference", "peak_concentration")
+    held = spec.pharmacokinetics.model_copy(update={"uncertainty": uncertainty})
+    design = build_design(spec, nb.load_evidence())
+    kinetics = kinetics_of_design(spec.model_copy(update={"pharmacokinetics": held}), design)
+    arms = xr.Dataset({"exposure": ("arm", [0.0, 1.0, 2.0, 1.0]),
+                       "report": ("arm", ["contrast", "contrast", "contrast", "arm"])})  # fmt: skip
+    words = "2 arms of printed differences keep their exposure at the published values"
+    assert (words in nominal_line(kinetics, arms)) is said
+    assert nominal_line(kinetics, arms.isel(arm=[0, 3])) == ""

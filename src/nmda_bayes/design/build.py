@@ -35,6 +35,9 @@ from nmda_bayes.spec import AnalysisSpec
 #: Groups of the design; outcomes stand below their own, by name.
 ARMS, LABELS, OUTCOMES, LEFT_OUT = "arms", "labels", "outcomes", "left_out"
 
+#: What says when an arm's treatment ends.
+ENDS = ("n_administrations", "treatment_days", "infusion_hours")
+
 
 def build_design(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
     """Choose the arms and results that enter an analysis.
@@ -129,6 +132,11 @@ def _same_people(results: pd.DataFrame) -> pd.Series:
 
 def _timed(contrasts: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     """Place contrasts on the clock of their study's treatments, as results are."""
+    own = ["study", *ENDS]
+    if set(ENDS) <= set(contrasts):  # a flat table: a trial that prints a difference has no arms
+        stated = contrasts.loc[~contrasts["study"].isin(arms["study"]), own]
+        of_ends = dict.fromkeys(ENDS, float)
+        arms = pd.concat([part[own].astype(of_ends) for part in (arms, stated)])
     lasts = arms.groupby("study")[["treatment_days", "infusion_hours"]].max()
     ends = {str(c): contrasts["study"].map(lasts[c]).astype(float) for c in lasts}
     hours = hours_after_treatment(contrasts, arms)

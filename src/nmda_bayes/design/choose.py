@@ -16,7 +16,7 @@ from nmda_bayes.components.responders import Cutoff, cutoff_of
 from nmda_bayes.design.concentrations import READ_COLUMNS, placed
 from nmda_bayes.design.cutoffs import join_cutoffs
 from nmda_bayes.design.readings import COLUMNS as CLOCK_COLUMNS
-from nmda_bayes.design.readings import on_the_clock, together, unit_of
+from nmda_bayes.design.readings import HOURS, on_a_clock, on_the_clock, together, unit_of
 from nmda_bayes.design.sieve import (
     Sieve,
     keep_complete,
@@ -176,7 +176,7 @@ def _arms_of(
         keep_time(sieve, outcome.time)
     keep_described(sieve, outcome, selected)
     keep_measure(sieve)
-    keep_one_row_an_arm(sieve, unit_of(outcome))
+    keep_one_row_an_arm(sieve, unit_of(outcome, counted=report == AS_RESPONDERS))
     baseline = outcome.parameters.get(BASELINE)
     if baseline is None or baseline.pooling == "independent":
         count = sieve.rows.groupby(together(outcome))["arm"].transform("size")
@@ -208,8 +208,11 @@ def _choose_contrasts(name: str, spec: AnalysisSpec, selected: Tables, taken: se
     if outcome.time is not None:
         keep_time(sieve, outcome.time)
     keep_described(sieve, outcome, selected)
-    keep_one_row_a_contrast(sieve)
-    arms, contrasts = _compared(sieve.rows.reset_index(drop=True), study_columns(outcome))
+    keep_one_row_a_contrast(sieve, at_one_hour=on_a_clock(outcome))
+    columns = study_columns(outcome)
+    hours = [HOURS, "time_hours"] if on_a_clock(outcome) else []
+    arms, contrasts = _compared(sieve.rows.reset_index(drop=True), [*columns, *hours])
+    arms = on_the_clock(outcome, arms).drop(columns=hours)
     return Chosen(arms, contrasts, sieve.left_out())
 
 

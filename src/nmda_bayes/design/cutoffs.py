@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nmda_bayes.design.readings import WHOLE_ARM
+
 #: What a column of the second, third, ... cut-off of an arm is called.
 LEVEL = "{}_{}"
 COLUMNS = ("measure", "events", "cutoff_share", "cutoff_points")
@@ -46,11 +48,11 @@ def join_cutoffs(
         levels = _same_people(arm, rows)
         nested = levels[levels["events"] <= levels["events"].cummin()]
         if len(nested) < len(levels):
-            refused |= {(arm["arm"], m) for m in levels["measure"]}
+            refused |= {(_whole(arm), m) for m in levels["measure"]}
         if arm["measure"] not in set(nested["measure"]) or len(nested) == 1:
             made.append(arm)
             continue
-        entered |= {(arm["arm"], m) for m in nested["measure"]}
+        entered |= {(_whole(arm), m) for m in nested["measure"]}
         for place, row in enumerate(nested.to_dict("records"), start=1):
             names = {c: c if place == 1 else LEVEL.format(c, place) for c in COLUMNS}
             arm |= {names[c]: row[c] for c in COLUMNS}
@@ -68,13 +70,18 @@ def join_cutoffs(
     ]
 
 
+def _whole(arm: dict[Any, Any]) -> Any:
+    """Name the arm that a row is of, without an hour."""
+    return arm.get(WHOLE_ARM, arm["arm"])
+
+
 def _columns(arms: pd.DataFrame, made: list[dict[Any, Any]]) -> list[str]:
     return list(dict.fromkeys([*arms.columns, *(str(c) for row in made for c in row)]))
 
 
 def _same_people(arm: dict[Any, Any], rows: pd.DataFrame) -> pd.DataFrame:
     """Find an arm's counts of the same people at the same time, the easiest cut-off first."""
-    mine = rows[(rows["arm"] == arm["arm"]) & (rows["n"] == arm["n"])]
+    mine = rows[(rows["arm"] == _whole(arm)) & (rows["n"] == arm["n"])]
     hours, label = arm["time_hours"], arm["time_label"]
     at = mine["time_hours"].isna() if pd.isna(hours) else mine["time_hours"] == hours
     mine = mine[at & (mine["time_label"] == label)]

@@ -34,8 +34,27 @@ def has_readings(outcome: OutcomeSpec) -> bool:
     return outcome.time is not None and outcome.time.rule == ALL_READINGS
 
 
-def unit_of(outcome: OutcomeSpec) -> list[str]:
+def unit_of(outcome: OutcomeSpec, *, counted: bool) -> list[str]:
     """Name the columns that tell one row from another.
+
+    Parameters
+    ----------
+    outcome
+        The outcome.
+    counted
+        True for counts of responders: those of one arm at two hours are of the same people, and
+        how two counts go together no correlation of errors says, so that one hour enters.
+
+    Returns
+    -------
+    list[str]
+        The arm, and its hour where it may be read at several.
+    """
+    return ["arm", HOURS] if has_readings(outcome) and not counted else ["arm"]
+
+
+def on_a_clock(outcome: OutcomeSpec) -> bool:
+    """Say whether the hour of a row matters to an outcome.
 
     Parameters
     ----------
@@ -44,10 +63,10 @@ def unit_of(outcome: OutcomeSpec) -> list[str]:
 
     Returns
     -------
-    list[str]
-        The arm, and its hour where it may be read at several.
+    bool
+        True where it has a time course, or arms enter at several hours.
     """
-    return ["arm", HOURS] if has_readings(outcome) else ["arm"]
+    return bool(outcome.over_time.clocks) or has_readings(outcome)
 
 
 def together(outcome: OutcomeSpec) -> list[str]:
@@ -82,7 +101,7 @@ def on_the_clock(outcome: OutcomeSpec, rows: pd.DataFrame) -> pd.DataFrame:
         With `AFTER` and `SINCE` where a course asks for them; with readings also `WHOLE_ARM`,
         `READING` and `SAME_ARM`, and the hour in each row's label.
     """
-    if outcome.over_time.clocks or has_readings(outcome):
+    if on_a_clock(outcome):
         rows = rows.assign(**{AFTER: rows[HOURS], SINCE: rows["time_hours"]})
     if not has_readings(outcome):
         return rows

@@ -272,18 +272,21 @@ def keep_one_row_an_arm(sieve: Sieve, unit: list[str]) -> None:
     sieve.keep(first, "another row of this arm was chosen")
 
 
-def keep_one_row_a_contrast(sieve: Sieve) -> None:
+def keep_one_row_a_contrast(sieve: Sieve, *, at_one_hour: bool) -> None:
     """Keep each study's preferred measure, at one time point: a contrast counts once.
 
     Parameters
     ----------
     sieve
         The rows of contrasts, with both exposures.
+    at_one_hour
+        True where all contrasts of a study have to be of one hour, as on a time course: an arm
+        that two of them share is then one arm.
     """
     best = sieve.rows["preference"].groupby(sieve.rows["study"]).transform("min")
     sieve.keep(sieve.rows["preference"] == best, "the study reports a preferred measure")
     contrast = ["study", "agent", "exposure", "comparator", "comparator_exposure"]
-    _keep_one_time(sieve, contrast)
+    _keep_one_time(sieve, ["study"] if at_one_hour else contrast)
     sieve.keep(~sieve.rows.duplicated(contrast), "another row of this contrast was chosen")
 
 

@@ -29,6 +29,10 @@ from nmda_bayes.regimens import parse_regimen
 def graph_exposure(outcome: Outcome) -> Any:
     """Give the exposure of each arm: numbers of the design, or functions of kinetic parameters.
 
+    Arms of printed differences keep the numbers, worked out with the published values: their rows
+    do not hold the schedule that a closed form would need, so that the errors of the kinetics do
+    not reach them. `show` and the report say how many they are.
+
     Parameters
     ----------
     outcome

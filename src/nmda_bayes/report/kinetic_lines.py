@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.design import OUTCOMES
+from nmda_bayes.design import AS_CONTRAST, OUTCOMES
 from nmda_bayes.design.kinetics import Kinetics
 from nmda_bayes.design.named_models import kinetics_of_design
 from nmda_bayes.pharmacokinetics.parameter import log_sd
@@ -64,7 +64,38 @@ def kinetic_lines(spec: AnalysisSpec, design: xr.DataTree) -> Iterator[str]:
         for note in dict.fromkeys(n for n in notes if n not in ("", "nan")):
             count = int((notes == note).sum())
             yield f"  {name}: {count} arm{'s' if count > 1 else ''}: {note}"
+        if nominal := nominal_line(kinetics, arms):
+            yield f"  {name}: {nominal}"
     yield ""
+
+
+def nominal_line(kinetics: Kinetics, arms: xr.Dataset) -> str:
+    """Say which arms keep the published exposures where kinetic parameters have priors.
+
+    Parameters
+    ----------
+    kinetics
+        The models.
+    arms
+        An outcome's design.
+
+    Returns
+    -------
+    str
+        One sentence; empty where there is no such arm, or no parameter has a prior.
+    """
+    sites = [h for site in kinetics.spec.effect_site.values() for h in site.values()]
+    learned = kinetics.spec.uncertainty == "published" or any(
+        isinstance(half_life, PriorSpec) for half_life in sites
+    )
+    given = arms["exposure"].to_numpy().astype(float) > 0
+    count = int((given & (arms["report"].to_numpy() == AS_CONTRAST)).sum())
+    if not learned or not count:
+        return ""
+    whose = "1 arm of a printed difference keeps its" if count == 1 else (
+        f"{count} arms of printed differences keep their"
+    )  # fmt: skip
+    return f"{whose} exposure at the published values: the errors of the kinetics do not reach it"
 
 
 def _site_lines(spec: AnalysisSpec, kinetics: Kinetics) -> Iterator[str]:

@@ -112,15 +112,14 @@ def time_faults(key: str, outcome: Mapping[str, Any]) -> Iterator[Fault]:
             'Write undated = "leave_out", or remove it.',
             column=f"{key}.time.undated",
         )
-    forms = [form for form in ("contrasts", "responders") if outcome.get(form)]
     likelihood = LIKELIHOODS.get(str(outcome.get("likelihood")))
-    if likelihood is not None and not likelihood.has_baseline:
-        forms.append(f"likelihood '{likelihood.name}'")
-    for form in forms if timed or time.get("rule") == ALL_READINGS else ():
+    bare = likelihood is not None and not likelihood.has_baseline
+    if likelihood is not None and bare and time.get("rule") == ALL_READINGS:
         yield Fault(
-            f"{form}: only the arms' own numbers are read at several hours",
-            "Remove it, or keep one time point and a constant course.",
-            column=f"{key}.{form}" if " " not in form else f"{key}.likelihood",
+            f"likelihood '{likelihood.name}' has one time point of a study: no level of an hour"
+            " cancels in it, and its reports at two hours are of the same people",
+            'Keep one hour of each study, for instance rule = "nearest_end_of_treatment".',
+            column=f"{key}.likelihood",
         )
 
 

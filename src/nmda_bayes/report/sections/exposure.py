@@ -21,6 +21,7 @@ from nmda_bayes.pharmacokinetics import concentration
 from nmda_bayes.pharmacokinetics.parameter import SITE_HALF_LIFE
 from nmda_bayes.regimens import parse_regimen
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table, folded
+from nmda_bayes.report.kinetic_lines import nominal_line
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
 from nmda_bayes.report.words import count, number, opened, probability
@@ -68,6 +69,9 @@ def exposure(view: View, gallery: Gallery) -> Section | None:
             blocks.append(gallery.picture(plot_exposure_axis(arms, axis), caption))
     blocks += list(_courses(view, kinetics, asking, gallery))
     blocks += list(_learned(view, kinetics))
+    for outcome in asking:
+        if nominal := nominal_line(kinetics, view.design(outcome)):
+            blocks.append(Text(f"{opened(view.label(outcome))}: {nominal}."))
     blocks += list(_maps(view, kinetics, gallery))
     return Section("exposure", "From doses to concentrations", tuple(blocks))
 
