@@ -11,12 +11,13 @@ import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
+from pymc.model.transform.optimization import freeze_dims_and_data
 
 from nmda_bayes import inference
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import Fault, InputError
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.model import CHEAP
+from nmda_bayes.inference.forward import prior_draws
 from nmda_bayes.spec import AnalysisSpec
 from tests import specs
 
@@ -42,9 +43,7 @@ def prior_as_posterior(
 ) -> xr.DataTree:
     """Stand in for the sampler: independent draws of the prior, dealt out to chains."""
     chains, draws = spec.sampling.chains, spec.sampling.draws
-    drawn = pm.sample_prior_predictive(
-        chains * draws, model=model, random_seed=7, compile_kwargs=CHEAP
-    )["prior"].to_dataset()
+    drawn, _ = prior_draws(freeze_dims_and_data(model), chains * draws, seed=7)
     one = drawn.isel(chain=0, drop=True).drop_vars("draw")
     dealt = one.coarsen(draw=draws).construct(draw=("chain", "draw"))
     dealt = dealt.assign_coords(chain=range(chains), draw=range(draws))

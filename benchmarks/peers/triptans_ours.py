@@ -22,7 +22,7 @@ from nmda_bayes.cli import app
 from nmda_bayes.inference import nuts, read_fit
 
 SPEC = Path(__file__).parents[2] / "tests" / "reference" / "triptans_hierarchical.toml"
-SAMPLING = {"draws": 2000, "tune": 400, "chains": 4, "target_accept": 0.9, "seed": 1}
+SAMPLING = {"draws": 1000, "tune": 400, "chains": 4, "target_accept": 0.9, "seed": 1}
 NAMES = ("emax_location", "emax_between_agent", "log_ed50_location", "log_ed50_between_agent",
          "heterogeneity_sd", "emax", "ed50")  # fmt: skip
 

@@ -122,14 +122,15 @@ def report(
     """
     from nmda_bayes.checks import check as check_fit
     from nmda_bayes.inference import read_fit
-    from nmda_bayes.report import write_report
+    from nmda_bayes.report.page import write_report
     from nmda_bayes.report.variants_folder import beside
 
     stored = read_fit(folder)
     with stage("writing the report"):
-        path = write_report(folder / "report.html", stored, beside(folder))
+        checks = check_fit(stored)
+        path = write_report(folder / "report.html", stored, beside(folder), checks)
     typer.echo(f"report: {path}")
-    return DONE if check_fit(stored).passed else REFUSED
+    return DONE if checks.passed else REFUSED
 
 
 @verb
@@ -271,7 +272,6 @@ def _fit(
     from nmda_bayes.checks import check as check_fit
     from nmda_bayes.inference import fit as fit_spec
     from nmda_bayes.inference import write_fit
-    from nmda_bayes.report import write_report
 
     with new_folder(out), stage(f"compiling and sampling: {read.title}"):
         result = fit_spec(read, loaded, progress=sys.stderr.isatty())
@@ -282,8 +282,10 @@ def _fit(
         checks = check_fit(result)
     write_tables(spec, result, checks, out)
     if report:
+        from nmda_bayes.report.page import write_report  # matplotlib, which a fit needs not
+
         with stage("writing the report"):
-            path = write_report(out / "report.html", result)
+            path = write_report(out / "report.html", result, checks=checks)
         typer.echo(f"report: {path}")
     typer.echo(f"fit: {out / 'fit.nc'}")
     rows = result["design/left_out"].sizes["row"]

@@ -85,7 +85,7 @@ def write_tables(spec: str | None, result: xr.DataTree, checks: Checks, out: Pat
     """
     from nmda_bayes.report.tables import summary_table
 
-    summary_table(result).to_csv(out / "summary.csv", index=False)
+    summary_table(result, checks.diagnostics).to_csv(out / "summary.csv", index=False)
     checks.diagnostics.to_csv(out / "diagnostics.csv", index=False)
     manifest = _manifest(spec, result, checks)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

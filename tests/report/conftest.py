@@ -9,10 +9,11 @@ import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
+from pymc.model.transform.optimization import freeze_dims_and_data
 
 from nmda_bayes import inference
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.model import CHEAP
+from nmda_bayes.inference.forward import prior_draws
 from nmda_bayes.spec import AnalysisSpec
 
 SCRIPT = "<script>alert(1)</script>"
@@ -115,9 +116,7 @@ def quick_fit(content: dict[str, Any], rows: list[dict[str, Any]]) -> xr.DataTre
 def _prior_as_posterior(
     model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
 ) -> xr.DataTree:
-    drawn = pm.sample_prior_predictive(
-        CHAINS * DRAWS, model=model, random_seed=7, compile_kwargs=CHEAP
-    )["prior"].to_dataset()
+    drawn, _ = prior_draws(freeze_dims_and_data(model), CHAINS * DRAWS, seed=7)
     parts = drawn.isel(chain=0, drop=True)
     whole = xr.concat(
         [parts.isel(draw=slice(i * DRAWS, (i + 1) * DRAWS)).assign_coords(draw=range(DRAWS))

@@ -49,7 +49,8 @@ def analysis():
 def view():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SAMPLER, prior_as_posterior)
-        patch.setattr(PRIOR_DRAWS, 100)
+        # 200 draws against 1,000 overlap by 0.87 on twenty bins, against 100 by less than 0.8.
+        patch.setattr(PRIOR_DRAWS, 1000)
         return View(inference.fit(*analysis()))
 
 

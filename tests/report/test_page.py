@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from nmda_bayes.errors import InputError
-from nmda_bayes.report import render, write_report
+from nmda_bayes.report.page import render, write_report
 from nmda_bayes.report.pictures import inline_svg
 from nmda_bayes.report.sections.provenance import spec_toml
 from nmda_bayes.spec import AnalysisSpec
@@ -240,7 +240,7 @@ def test_no_event_at_all_and_many_trials():
 
 
 def test_a_report_is_written_over_but_nothing_else(tmp_path, monkeypatch, benefit_risk, page):
-    monkeypatch.setattr("nmda_bayes.report.page.render", lambda fit, variants: page)
+    monkeypatch.setattr("nmda_bayes.report.page.render", lambda fit, variants, checks: page)
     path = tmp_path / "a report.html"
     assert write_report(path, benefit_risk) == path
     write_report(path, benefit_risk)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nmda_bayes.report import summary_table
+from nmda_bayes.report.tables import summary_table
 
 STATISTICS = ["mean", "sd", "q2.5", "q50", "q97.5", "r_hat", "ess_bulk", "ess_tail"]
 

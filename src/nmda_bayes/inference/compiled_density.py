@@ -70,8 +70,9 @@ def compiled_density(model: pm.Model) -> Any:
         model=model, jitter_rvs=set(model.free_RVs), return_transformed=True
     )
     # By fast mathematics a sum depends on what was compiled beside it, and so on what was kept: the
-    # first process with a seed would have other draws than the second.
-    with pytensor.config.change_flags(numba__fastmath=False):
+    # first process with a seed would have other draws than the second. Where in the source a node
+    # was made, which PyTensor notes for its messages, takes a tenth of the time.
+    with pytensor.config.change_flags(numba__fastmath=False, traceback__limit=0):
         size, length, logp, expand, initial, shapes, moved = parts._make_functions(
             model,
             mode="NUMBA",

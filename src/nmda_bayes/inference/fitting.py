@@ -18,6 +18,7 @@ from nmda_bayes.evidence import evidence_map, table
 from nmda_bayes.inference import nuts
 from nmda_bayes.inference.densities import log_densities
 from nmda_bayes.inference.exact import integrate, reasons_against
+from nmda_bayes.inference.forward import observations, predictive_draws, prior_draws
 from nmda_bayes.logs import drawing_forward
 from nmda_bayes.model import CHEAP, OFFSET, as_published, model_of, outcomes_of
 from nmda_bayes.spec import AnalysisSpec
@@ -123,25 +124,22 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTre
     """Add prior, predictive and density groups, from the graph on the stack."""
     model = pm.modelcontext(None)
     seed = spec.sampling.seed
-    prior = pm.sample_prior_predictive(PRIOR_DRAWS, random_seed=seed, compile_kwargs=CHEAP)
-    predicted = pm.sample_posterior_predictive(
-        result, random_seed=seed, progressbar=False, compile_kwargs=CHEAP
-    )
+    prior, foretold = prior_draws(model, PRIOR_DRAWS, seed)
+    predicted = predictive_draws(model, result, seed)
     posterior = result["posterior"].to_dataset()
     # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
     written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
     log_prior = log_densities(model, posterior, written)
     likelihood = _log_likelihood(model, result)
     for name, tree in (
-        ("prior", prior["prior"]),
-        ("prior_predictive", prior["prior_predictive"]),
-        ("observed_data", prior["observed_data"]),
-        ("posterior_predictive", predicted["posterior_predictive"]),
+        ("prior", prior),
+        ("prior_predictive", foretold),
+        ("observed_data", observations(model)),
+        ("posterior_predictive", predicted),
         ("log_likelihood", likelihood),
         ("log_prior", log_prior),
     ):
-        dataset = tree if isinstance(tree, xr.Dataset) else tree.to_dataset()
-        result[name] = xr.DataTree(dataset.drop_attrs())
+        result[name] = xr.DataTree(tree.drop_attrs())
     _publish(result, spec, design)
 
 

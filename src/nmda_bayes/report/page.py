@@ -10,6 +10,7 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from nmda_bayes.checks import Checks
 from nmda_bayes.errors import Fault, InputError
 from nmda_bayes.report.blocks import Section
 from nmda_bayes.report.pictures import Gallery
@@ -21,7 +22,9 @@ GENERATOR = '<meta name="generator" content="nmda-bayes">'
 HEAD_BYTES = 4096
 
 
-def render(fit: xr.DataTree, variants: xr.Dataset | None = None) -> str:
+def render(
+    fit: xr.DataTree, variants: xr.Dataset | None = None, checks: Checks | None = None
+) -> str:
     """Write a fit as a page.
 
     Parameters
@@ -30,13 +33,15 @@ def render(fit: xr.DataTree, variants: xr.Dataset | None = None) -> str:
         As `nmda_bayes.fit` gives it.
     variants
         As `nmda_bayes.fit_variants` gives it, of the same analysis; without their section if None.
+    checks
+        As `nmda_bayes.check` gives them of this fit; computed if None.
 
     Returns
     -------
     str
         HTML, the same for the same fit.
     """
-    view = View(fit, variants)
+    view = View(fit, variants, checks)
     gallery = Gallery(watermark="SYNTHETIC" if view.synthetic else "")
     made = (section(view, gallery) for section in SECTIONS)
     told = [section for section in made if section is not None]
@@ -44,7 +49,10 @@ def render(fit: xr.DataTree, variants: xr.Dataset | None = None) -> str:
 
 
 def write_report(
-    path: str | os.PathLike[str], fit: xr.DataTree, variants: xr.Dataset | None = None
+    path: str | os.PathLike[str],
+    fit: xr.DataTree,
+    variants: xr.Dataset | None = None,
+    checks: Checks | None = None,
 ) -> Path:
     """Write a fit's report.
 
@@ -56,6 +64,8 @@ def write_report(
         As `nmda_bayes.fit` gives it.
     variants
         As `nmda_bayes.fit_variants` gives it, of the same analysis; without their section if None.
+    checks
+        As `nmda_bayes.check` gives them of this fit; computed if None.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def write_report(
         of this package: then nothing is written.
     """
     target = free_for_a_page(path)
-    return write_page(target, render(fit, variants))
+    return write_page(target, render(fit, variants, checks))
 
 
 def free_for_a_page(path: str | os.PathLike[str]) -> Path:

@@ -31,12 +31,28 @@ PLACES = 6
 
 
 class View(Named):
-    """A fit, and what the page says of it."""
+    """A fit, and what the page says of it.
+
+    Parameters
+    ----------
+    fit
+        As `nmda_bayes.fit` gives it.
+    variants
+        A sensitivity analysis of it, where there is one.
+    checks
+        Its checks; computed when first asked for if None.
+    """
+
+    def __init__(
+        self, fit: xr.DataTree, variants: xr.Dataset | None = None, checks: Checks | None = None
+    ) -> None:
+        super().__init__(fit, variants)
+        self._known = checks
 
     @cached_property
     def checks(self) -> Checks:
         """The checks of the fit."""
-        return check(self.fit)
+        return check(self.fit) if self._known is None else self._known
 
     def told(self, verdict: str) -> list[str]:
         """Name the quantities of which the data said one thing, and where, if not everywhere.

@@ -34,6 +34,7 @@ class NoncentralHypergeometricRV(RandomVariable):  # type: ignore[misc]
     signature = "(),(),(p,w),(p,w,k),(p),(s,q),(s,q),(s,k),(s,k),(a)->()"
     dtype = "int64"
     _print_name = ("NoncentralHypergeometric", r"\operatorname{NoncentralHypergeometric}")
+    one_draw_a_call = True
 
     @classmethod
     def rng_fn(cls, rng: np.random.Generator, eta: Any, n: Any, *ways_and_size: Any) -> np.ndarray:
