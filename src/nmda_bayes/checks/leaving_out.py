@@ -17,6 +17,7 @@ import arviz_stats  # noqa: F401  (gives arrays their `azstats`)
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.checks.smoothing import NO_CHANGE, k_limit, smoothed
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE, STUDY
 from nmda_bayes.estimands import spec_of
 from nmda_bayes.inference.marginal import marginal
@@ -28,10 +29,6 @@ from nmda_bayes.model import model_of
 DRAWS = 1000
 #: Points of an integral without a closed form.
 POINTS = 64
-#: Above it the weights are not reliable, however many draws there are (Vehtari et al. 2024).
-K_AT_MOST = 0.7
-#: A density that moves by a smaller share between draws carries them nowhere.
-NO_INFLUENCE = 1e-12
 
 
 def study_density(fit: xr.DataTree, *, draws: int = DRAWS, points: int = POINTS) -> xr.Dataset:
@@ -102,7 +99,6 @@ def study_elpd(density: xr.Dataset) -> xr.Dataset:
     log_weight, k_hat, share = (
         xr.concat(parts, dim=STUDY) for parts in zip(*smoothed, strict=True)
     )
-    log_weight = log_weight - _log_sum(log_weight)
     elpd = _log_sum(log_weight + log_density)
     off = _exp(log_weight + log_density - elpd) - _exp(log_weight)
     error = np.sqrt((off**2).sum(SAMPLE) / share)
@@ -113,7 +109,7 @@ def study_elpd(density: xr.Dataset) -> xr.Dataset:
             "elpd_error": error,
             "parameters": within - elpd,
             "k_hat": k_hat,
-            "reliable": k_hat <= min(1 - 1 / np.log10(count), K_AT_MOST),
+            "reliable": k_hat <= k_limit(count),
             "log_weight": log_weight.transpose(*SAMPLE, STUDY),
         }
     )
@@ -165,10 +161,11 @@ def study_influence(elpd: xr.Dataset, answer: xr.DataArray) -> xr.Dataset:
 def _smoothed(log_density: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Log weights of a study's absence, their k-hat, and the share of draws that are effective."""
     likelihood = _exp(log_density - log_density.max())
-    if float(likelihood.std()) < NO_INFLUENCE:  # a tail of equal weights has no shape
-        return xr.zeros_like(log_density), xr.zeros_like(likelihood.max()), likelihood.max()
-    share = likelihood.azstats.ess(method="mean", relative=True).clip(max=1.0)
-    return (*log_density.azstats.psislw(dim=list(SAMPLE), r_eff=float(share)), share)
+    share = xr.ones_like(likelihood.max())
+    if float(log_density.std()) >= NO_CHANGE:
+        share = likelihood.azstats.ess(method="mean", relative=True).clip(max=1.0)
+    log_weight, k_hat = smoothed(-log_density, float(share))
+    return log_weight, xr.full_like(share, k_hat), share
 
 
 def _log_sum(array: xr.DataArray) -> xr.DataArray:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Final
 
-import arviz_stats  # noqa: F401  (gives arrays their `azstats`)
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.checks.smoothing import smoothed
 from nmda_bayes.dims import SAMPLE
-from nmda_bayes.logs import quietly
 
 #: Weaker, as it is, and stronger. At 0.5 and 2 the weights of the primary analysis' likelihood fail
 #: (k-hat 1.0 and 1.1); at these they hold (0.6 and 0.4).
@@ -59,12 +57,5 @@ def _total(logs: xr.Dataset) -> xr.DataArray:
 def _raised(log_density: xr.DataArray, power: float) -> xr.Dataset:
     """Weigh draws by a density raised to a power, over the density."""
     log_ratio = (power - 1.0) * (log_density - log_density.mean())
-    if float(log_ratio.std()) == 0:
-        flat = xr.ones_like(log_density) / log_density.size
-        return xr.Dataset({"weight": flat, "k_hat": 0.0})
-    with warnings.catch_warnings(), quietly("arviz_stats"):
-        warnings.simplefilter("ignore", UserWarning)  # a large k is told
-        # It asks for log densities to be left out: the negative of log weights.
-        smoothed, k_hat = (-log_ratio).azstats.psislw(dim=list(SAMPLE))
-    weight = xr.apply_ufunc(np.exp, smoothed - smoothed.max())
-    return xr.Dataset({"weight": weight / weight.sum(), "k_hat": float(k_hat)})
+    log_weight, k_hat = smoothed(log_ratio)
+    return xr.Dataset({"weight": xr.apply_ufunc(np.exp, log_weight), "k_hat": k_hat})

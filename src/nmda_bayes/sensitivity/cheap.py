@@ -1,4 +1,4 @@
-"""The cheap pass: variants near the base are answered from its draws before any is fitted.
+"""The cheap pass: variants near the base are answered from its draws, weighed or moved and weighed.
 
 The base is fitted first, here, and its draws are kept beside the answers, so that a run that was
 cut off does not draw them again. What weights cannot carry stays for the sweep.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from nmda_bayes.sensitivity import work
 from nmda_bayes.sensitivity.answers import STATISTIC, as_fit
 from nmda_bayes.sensitivity.differences import difference
 from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.sensitivity.matched_draws import WORTH_A_MOVE, Matcher
 from nmda_bayes.sensitivity.reweighting import Reweighting, Weigher, resampled
 from nmda_bayes.sensitivity.store import Store, digest
 
@@ -66,9 +68,9 @@ class Nearby:
         fit, answered = _base_fit(self._base, self._store)
         if self._wanted:
             yield self._base, answered
-        weigher, errors = Weigher(fit), _errors(answered)
+        cheap = _Cheap(fit, answered)
         for job in self.near:
-            yield job, _by_weights(job, fit, weigher, errors)
+            yield job, cheap.answer(job)
 
 
 def nearby(
@@ -92,22 +94,43 @@ def nearby(
     return Nearby(base, jobs, store, alike)
 
 
-def _by_weights(
-    job: Job, fit: xr.DataTree, weigher: Weigher, errors: xr.Dataset
-) -> xr.Dataset | None:
-    start = time.perf_counter()
-    found = weigher.weigh(job.spec, job.design)
-    if found is None or not found.reliable:
-        return None
-    posterior = resampled(weigher.draws, found, job.spec.sampling.seed)
-    answered = work.told(
-        as_fit(job.spec, job.design, posterior, fit["sample_stats"].to_dataset()),
-        job.dose,
-        how=work.REWEIGHTED,
-        seconds=time.perf_counter() - start,
-        k_hat=found.k_hat,
-    )
-    return _with_errors(answered, errors, found)
+class _Cheap:
+    """Answers from the base's draws: weighed, or moved and weighed."""
+
+    def __init__(self, fit: xr.DataTree, answered: xr.Dataset) -> None:
+        self._fit, self._errors = fit, _errors(answered)
+        self._weigher = Weigher(fit)
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self._weigher)
+
+    def answer(self, job: Job) -> xr.Dataset | None:
+        """Answer a variant; None where neither suffices."""
+        start = time.perf_counter()
+        found, draws, how = (
+            self._weigher.weigh(job.spec, job.design),
+            self._weigher.draws,
+            work.REWEIGHTED,
+        )
+        if found is None:
+            return None
+        if not found.reliable and found.effective >= WORTH_A_MOVE:
+            matched = self._matcher.match(job.spec, job.design)
+            if matched is not None:
+                draws, found, how = matched.draws, matched.weights, work.MATCHED
+        if not found.reliable:
+            return None
+        posterior = resampled(draws, found, job.spec.sampling.seed)
+        stats = self._fit["sample_stats"].to_dataset()
+        answered = work.told(
+            as_fit(job.spec, job.design, posterior, stats),
+            job.dose,
+            how=how,
+            seconds=time.perf_counter() - start,
+            k_hat=found.k_hat,
+        )
+        return _with_errors(answered, self._errors, found)
 
 
 def _errors(answered: xr.Dataset) -> xr.Dataset:

@@ -30,7 +30,7 @@ from pytensor.xtensor.vectorization import vectorize_graph
 
 from nmda_bayes.checks import study_density
 from nmda_bayes.checks.diagnostics import ESS_AT_LEAST
-from nmda_bayes.checks.leaving_out import K_AT_MOST
+from nmda_bayes.checks.smoothing import NO_CHANGE, k_limit, smoothed
 from nmda_bayes.dims import CHAIN, DRAW, SAMPLE, STUDY
 from nmda_bayes.errors import SpecError
 from nmda_bayes.estimands import spec_of
@@ -39,11 +39,9 @@ from nmda_bayes.inference.plain_linker import ON_ARRAYS
 from nmda_bayes.inference.prepared import weighable
 from nmda_bayes.model import model_of
 from nmda_bayes.model.weighing import given_its_arguments
-from nmda_bayes.sensitivity.differences import difference
+from nmda_bayes.sensitivity.differences import Difference, difference
 from nmda_bayes.spec import AnalysisSpec
 
-#: Weights that vary by less carry the draws nowhere, and their tail has no shape.
-NO_CHANGE: Final = 1e-12
 #: Draws that are weighed, evenly thinned. Of 1,000 the k-hat of one trial of the primary analysis
 #: was 0.59; of 4,000 it was 0.91, with 57 effective draws. Its 8,000 are worth 1,300 to 4,000
 #: independent ones, so that more would tell no more, and answers cost as many draws.
@@ -77,7 +75,7 @@ class Reweighting:
     @property
     def reliable(self) -> bool:
         """Whether there are draws enough for a tail of this shape, and enough are left."""
-        shape = self.k_hat <= min(1 - 1 / np.log10(self.log_weight.size), K_AT_MOST)
+        shape = self.k_hat <= k_limit(self.log_weight.size)
         # As many as are asked of a fit: of 4,000 draws a k-hat of 0.69 left 180, and an error of
         # 7 % of the posterior's SD.
         return shape and self.effective >= ESS_AT_LEAST
@@ -99,9 +97,9 @@ class Weigher:
         posterior = fit["posterior"].to_dataset()
         count = posterior.sizes[CHAIN] * posterior.sizes[DRAW]
         self.draws = posterior.isel({DRAW: slice(None, None, max(1, -(-count // WEIGHED)))})
-        self._fit, self._given = fit, density
+        self.fit, self._given = fit, density
         self._design = weighable(fit.children["design"])
-        self._model = model_of(spec_of(fit), self._design)
+        self.model = model_of(spec_of(fit), self._design)
 
     def weigh(self, spec: AnalysisSpec, design: xr.DataTree) -> Reweighting | None:
         """Weigh the draws for a variant.
@@ -117,32 +115,54 @@ class Weigher:
             None where the variant differs in more than priors and whole trials left out, or where
             the model does not part by trial.
         """
-        its = weighable(design)
-        new = model_of(spec, its)
-        found = difference(self._model, self._design, new, its)
-        if found is None:
+        asked = self.difference(spec, design)
+        if asked is None:
             return None
-        if found.gone and any(self._model.named_vars_to_dims[name] for name in found.priors):
-            return None  # the density of a trial that goes holds these priors too
+        new, found = asked
         draws = self.draws
         log_ratio = xr.zeros_like(draws[CHAIN] * draws[DRAW], float)
         if found.gone:
-            if self._density is None:
+            if self.density is None:
                 return None
-            log_density = self._density["log_density"]
+            log_density = self.density["log_density"]
             log_ratio = -log_density.sel({STUDY: list(found.gone)}).sum(STUDY)
             draws = draws.sel({dim: log_density[dim] for dim in SAMPLE})
         if found.priors:
             log_ratio = log_ratio + log_prior(new, found.priors, draws)
-            log_ratio = log_ratio - log_prior(self._model, found.priors, draws)
-        return _smoothed(log_ratio.reset_coords(drop=True))
+            log_ratio = log_ratio - log_prior(self.model, found.priors, draws)
+        return weights_of(log_ratio.reset_coords(drop=True))
+
+    def difference(
+        self, spec: AnalysisSpec, design: xr.DataTree
+    ) -> tuple[pm.Model, Difference] | None:
+        """Say in what a variant differs, where that may be a matter of weights.
+
+        Parameters
+        ----------
+        spec, design
+            The variant, as in `weigh`.
+
+        Returns
+        -------
+        tuple[pm.Model, Difference] or None
+            Its graph, and the difference.
+        """
+        its = weighable(design)
+        new = model_of(spec, its)
+        found = difference(self.model, self._design, new, its)
+        if found is None:
+            return None
+        if found.gone and any(self.model.named_vars_to_dims[name] for name in found.priors):
+            return None  # the density of a trial that goes holds these priors too
+        return new, found
 
     @cached_property
-    def _density(self) -> xr.Dataset | None:
+    def density(self) -> xr.Dataset | None:
+        """Densities of all trials at the draws; None where the model does not part by trial."""
         if self._given is not None:
             return self._given
         try:
-            return study_density(self._fit, draws=WEIGHED)
+            return study_density(self.fit, draws=WEIGHED)
         except SpecError:
             return None
 
@@ -207,7 +227,7 @@ def log_prior(model: pm.Model, names: Sequence[str], draws: xr.Dataset) -> xr.Da
     rows = [given_its_arguments(free[name], value).sum() for name, value in at.items()]
     above = set(ancestors(rows, blockers=[*free.values()]))
     read = [name for name, rv in free.items() if name in at or rv in above]
-    along = {name: _along_draws(free[name]) for name in read}
+    along = {name: along_draws(free[name]) for name in read}
     replaced = {free[name]: along[name] for name in read}
     replaced |= {value: along[name] for name, value in at.items()}
     (total,) = vectorize_graph([sum(rows[1:], rows[0])], replaced)
@@ -219,16 +239,37 @@ def log_prior(model: pm.Model, names: Sequence[str], draws: xr.Dataset) -> xr.Da
     return xr.DataArray(found.reshape(shape), {dim: draws[dim] for dim in SAMPLE}, SAMPLE)
 
 
-def _along_draws(rv: Any) -> Any:
+def along_draws(rv: Any) -> Any:
+    """Make an input of a variable's values over draws.
+
+    Parameters
+    ----------
+    rv
+        A free variable.
+
+    Returns
+    -------
+    Any
+        With the dim of draws first.
+    """
     return px.xtensor(f"{rv.name}_draws", dims=(DRAWS, *rv.type.dims), shape=(None, *rv.type.shape))
 
 
-def _smoothed(log_ratio: xr.DataArray) -> Reweighting:
-    flat = log_ratio - log_ratio.max()
-    if float(flat.std()) < NO_CHANGE:
-        return Reweighting(xr.zeros_like(flat) - np.log(flat.size), 0.0)  # no tail, no change
-    weight = xr.apply_ufunc(np.exp, flat)
-    share = float(weight.azstats.ess(method="mean", relative=True).clip(max=1.0))
-    smoothed, k_hat = (-flat).azstats.psislw(dim=list(SAMPLE), r_eff=share)
-    total = np.log(float(xr.apply_ufunc(np.exp, smoothed).sum()))
-    return Reweighting(smoothed.transpose(*SAMPLE) - total, float(k_hat), share)
+def weights_of(log_ratio: xr.DataArray) -> Reweighting:
+    """Smooth ratios of densities to weights.
+
+    Parameters
+    ----------
+    log_ratio
+        Their logarithms, dims chain and draw.
+
+    Returns
+    -------
+    Reweighting
+        The weights.
+    """
+    weight = xr.apply_ufunc(np.exp, log_ratio - log_ratio.max())
+    share = 1.0
+    if float(log_ratio.std()) >= NO_CHANGE:
+        share = float(weight.azstats.ess(method="mean", relative=True).clip(max=1.0))
+    return Reweighting(*smoothed(log_ratio, share), share)

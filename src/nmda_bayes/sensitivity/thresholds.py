@@ -15,21 +15,17 @@ in guideline recommendations based on network meta-analyses. Annals of Internal 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
-import arviz_stats  # noqa: F401 - brings the accessor azstats
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.checks.smoothing import K_AT_MOST, smoothed
 from nmda_bayes.dims import SAMPLE
-from nmda_bayes.logs import quietly
 from nmda_bayes.sensitivity.moves import Move, in_a_row
 
-#: Beyond it weights are not to be relied on (Vehtari et al. 2024).
-K_AT_MOST: Final = 0.7
 #: Steps on each side of 0; between two of them the place is found by halving.
 STEPS, HALVINGS = 24, 12
 
@@ -148,13 +144,5 @@ def _first_change(
 
 def _weights(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
     """Smooth importance weights, and say how far they can be relied on."""
-    if np.ptp(log_ratio) < 1e-9:
-        return np.full(len(log_ratio), 1 / len(log_ratio)), -np.inf
-    with warnings.catch_warnings(), quietly("arviz_stats"):
-        warnings.simplefilter("ignore", UserWarning)  # a large k is told, per side
-        ratios = xr.DataArray(log_ratio[None], dims=SAMPLE)
-        # It asks for log densities to be left out: the negative of log weights.
-        smoothed, k_hat = (-ratios).azstats.psislw(dim=list(SAMPLE))
-    logs = np.asarray(smoothed).ravel()
-    weights = np.exp(logs - logs.max())
-    return weights / weights.sum(), float(k_hat)
+    log_weight, k_hat = smoothed(xr.DataArray(log_ratio[None], dims=SAMPLE))
+    return np.exp(log_weight.to_numpy().ravel()), k_hat

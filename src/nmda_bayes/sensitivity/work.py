@@ -31,9 +31,10 @@ from nmda_bayes.spec import SamplingSpec
 #: How an answer was got, from the cheapest to the dearest.
 EXACT: Final = "exact"
 REWEIGHTED: Final = "reweighted"
+MATCHED: Final = "moment matched"
 REFITTED: Final = "refitted"
 FITTED: Final = "fitted"
-WAYS: Final = (EXACT, REWEIGHTED, REFITTED, FITTED)
+WAYS: Final = (EXACT, REWEIGHTED, MATCHED, REFITTED, FITTED)
 #: Linear predictors of arms are no answer of a variant, and they are half of the scalars.
 NOT_GATED: Final = ("eta", OFFSET)
 #: A variant draws half as often as the base, but no less than so often a chain: what is compared
@@ -129,7 +130,7 @@ def told(
         The answers.
     """
     found = answers(fit, dose)
-    failed = [] if how == REWEIGHTED else _failed(fit)
+    failed = [] if how in (REWEIGHTED, MATCHED) else _failed(fit)
     return found.assign_attrs(
         how=how,
         seconds=float(seconds),
