@@ -27,9 +27,9 @@ WAYS = (
     "Reweighted: the base's own draws, weighed for the variant, where the weights' tail (k-hat at"
     " most 0.7) and at least 400 effective draws allow it. Moment matched: those draws moved to the"
     " variant's mean and spread and weighed again, under the same conditions. Refitted: drawn anew"
-    " by a model that was compiled already; fitted: by one of its own. Both draw half as often as the"
-    " base, 1,000 a chain at least, and as many chains again where the diagnostics would refuse the"
-    " half. Exact: integrated."
+    " by a model that was compiled already; fitted: by one of its own. Both draw half as often as"
+    " the base, 1,000 a chain at least, and as many chains again where the diagnostics would refuse"
+    " the half. Exact: integrated."
     " Monte Carlo errors of the means stand in sensitivity.csv."
 )
 
