@@ -35,6 +35,7 @@ def overlaps(figure, found):
 @pytest.mark.parametrize("agents", [2, 4, 12, 15])
 def test_network_labels_every_agent_without_overlap(agents):
     figure = plot_network(make_evidence(agents))
+    figure.draw_without_rendering()  # equal aspects are applied when a figure is drawn
     axes = figure.axes[0]
     labels = [t for t in axes.texts if not t.get_text().isdigit()]
     assert len(labels) == agents
