@@ -18,6 +18,7 @@ from nmda_bayes.report.variant_cells import main_cells, pictures_of, spread_of, 
 from nmda_bayes.report.words import count, listed, number
 from nmda_bayes.sensitivity import compare, one_cell
 from nmda_bayes.sensitivity.results import VARIANT
+from nmda_bayes.sensitivity.variants import SAME_ROWS
 
 #: Cells of an outcome that have a section of their own: those with most trials.
 CELLS = 3
@@ -130,6 +131,9 @@ def _what(found: xr.Dataset) -> Section:
     if untold:
         said = [f"{names[i]}: {remarks[i]}." for i in untold]
         blocks += [Text(f"{count(len(untold), 'variant')} without an answer:"), Items(tuple(said))]
+    alike = [name for name, remark in zip(names, remarks, strict=True) if remark == SAME_ROWS]
+    if alike:
+        blocks.append(Text(f"{listed(alike)}: {SAME_ROWS}."))
     refused = np.flatnonzero(~_believed(found))
     if len(refused):
         said = [f"{names[i]}: {remarks[i]}." for i in refused]

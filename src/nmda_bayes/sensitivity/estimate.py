@@ -31,8 +31,12 @@ class Estimate:
         With the base.
     impossible
         Of these, how many cannot be fitted.
+    alike
+        Of these, how many choose the base's rows, so that its answer is theirs.
     finished
         Of these, how many are stored already.
+    left
+        Answers that are still asked for; names that ask for the same count once.
     graphs
         Models to compile for the rest.
     seconds
@@ -43,7 +47,9 @@ class Estimate:
 
     variants: int
     impossible: int
+    alike: int
     finished: int
+    left: int
     graphs: int
     seconds: float
     measured: bool
@@ -51,10 +57,13 @@ class Estimate:
     @property
     def text(self) -> str:
         """The estimate in words."""
-        left = self.variants - self.impossible - self.finished
+        left = self.left
         parts = [f"{self.variants} variants with the base"]
         if self.impossible:
             parts.append(f"{self.impossible} of them cannot be fitted")
+        if self.alike:
+            verb = "choose" if self.alike > 1 else "chooses"
+            parts.append(f"{self.alike} of them {verb} the base's rows")
         if self.finished:
             parts.append(f"{self.finished} are finished")
         parts.append(f"{left} to fit, {self.graphs} models to compile")
@@ -83,14 +92,17 @@ def estimate(plan: Plan, jobs: Mapping[str, Job], store: Store | None, workers: 
         Before anything runs.
     """
     held = store.held(job.key for job in jobs.values()) if store is not None else set()
-    left = [job for job in jobs.values() if job.key not in held]
+    once = {job.key: job for job in jobs.values() if job.key not in held}
+    left = list(once.values())
     graphs = len({structure_of(job) for job in left})
     own = _own_seconds(store, held)
     seconds = _shipped_seconds(jobs, left, graphs, workers) if own is None else own * len(left)
     return Estimate(
         variants=len(plan.variants),
         impossible=sum(bool(one.impossible) for one in plan.variants.values()),
+        alike=sum(one.same_rows for one in plan.variants.values()),
         finished=len(held),
+        left=len(left),
         graphs=graphs,
         seconds=seconds / max(1, workers),
         measured=own is not None,

@@ -39,8 +39,8 @@ def together(plan: Plan, outcomes: Outcomes) -> xr.Dataset:
     xr.Dataset
         The variables of `nmda_bayes.sensitivity.answers.answers` with a dim variant, the base
         first; coordinates ``why``, ``kind``, ``how``, ``passed``, ``remark`` (why a variant has no
-        answer, or which checks it failed), ``seconds`` and ``k_hat`` by variant, and ``setting``
-        (variant, choice): to what each choice was turned.
+        answer, which checks it failed, or that it chooses the base's rows), ``seconds`` and
+        ``k_hat`` by variant, and ``setting`` (variant, choice): to what each choice was turned.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _beside(
     for one in every:
         failed = outcomes.failed.get(one.name)
         checks = json.loads(str(attributes.get(one.name, {}).get("gate", "[]")))
-        remarks.append(one.impossible or (failed.message if failed else "; ".join(checks)))
+        remarks.append((failed.message if failed else "; ".join(checks)) or one.remark)
     return {
         "why": (VARIANT, _words([one.why for one in every])),
         "kind": (VARIANT, _words([one.kind for one in every])),

@@ -134,11 +134,13 @@ def jobs_of(plan: Plan, evidence: xr.DataTree) -> dict[str, Job]:
         By name; what cannot be fitted has none.
     """
     hashed = str(evidence.attrs["evidence_hash"])
-    return {
-        name: Job(name, key_of(one.spec, hashed, plan.dose), one.spec, one.design, plan.dose)
-        for name, one in plan.variants.items()
-        if one.design is not None
-    }
+    jobs = {}
+    for name, one in plan.variants.items():
+        asked = plan.base if one.same_rows else one
+        if asked.design is not None:
+            key = key_of(asked.spec, hashed, plan.dose)
+            jobs[name] = Job(name, key, asked.spec, asked.design, plan.dose)
+    return jobs
 
 
 def structure_of(job: Job) -> str:

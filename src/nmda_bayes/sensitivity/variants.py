@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import xarray as xr
 
+from nmda_bayes.design.build import LEFT_OUT
 from nmda_bayes.errors import Fault, InputError, SpecError
 from nmda_bayes.sensitivity.designs import Designs
 from nmda_bayes.sensitivity.merging import merged, removal_faults
 from nmda_bayes.spec import AnalysisSpec
 
 BASE, NAMED, MULTIVERSE = "base", "named", "multiverse"
+
+
+SAME_ROWS: Final = "chooses the base's rows: its answer is the base's"
+#: Keys of a spec that are words, or choose rows and do nothing else.
+WORDS_AND_ROWS: Final = ("title", "question", "choices", "select", "exclude")
+#: Keys of an outcome's time that choose which of its readings are seen.
+CHOOSING_AN_HOUR: Final = ("rule", "at_most_hours", "undated", "why")
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ class Variant:
         The rows that it sees; None where it cannot be fitted.
     impossible
         Why it cannot be fitted; empty where it can.
+    same_rows
+        True where it asks for rows by another rule than the base and for nothing else, and these
+        are the base's rows: its answer is then the base's.
     """
 
     name: str
@@ -79,6 +90,12 @@ class Variant:
     fallen: tuple[str, ...] = ()
     design: xr.DataTree | None = None
     impossible: str = ""
+    same_rows: bool = False
+
+    @property
+    def remark(self) -> str:
+        """What is to be known of it before it is run."""
+        return self.impossible or (SAME_ROWS if self.same_rows else "")
 
 
 def as_variants(designs: Designs, drafts: Iterable[Draft], *, file: str = "") -> dict[str, Variant]:
@@ -161,4 +178,24 @@ def _designed(
                 faults += [_placed(fault, f"variants.{name}", file) for fault in error.faults]
         else:
             found[name] = replace(variant, design=design)
+            found[name] = replace(found[name], same_rows=_chooses_alike(found[BASE], found[name]))
     return found, faults
+
+
+def _chooses_alike(base: Variant, variant: Variant) -> bool:
+    """Say whether a variant differs in how rows are chosen alone, and comes to the base's."""
+    if variant.name == base.name or base.design is None or variant.design is None:
+        return False
+    if _but_for_choosing(base.spec) != _but_for_choosing(variant.spec):
+        return False
+    # Why a row fell out is told in the words of the rule.
+    seen = [one.drop_nodes(LEFT_OUT, errors="ignore") for one in (base.design, variant.design)]
+    return bool(seen[0].equals(seen[1]))
+
+
+def _but_for_choosing(spec: AnalysisSpec) -> dict[str, Any]:
+    content = spec.model_dump(mode="json", exclude=set(WORDS_AND_ROWS))
+    for outcome in content["outcomes"].values():
+        for key in CHOOSING_AN_HOUR:
+            (outcome.get("time") or {}).pop(key, None)
+    return content
