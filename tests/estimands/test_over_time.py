@@ -8,7 +8,12 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from nmda_bayes.errors import SpecError
-from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
+from nmda_bayes.estimands.over_time import (
+    effect_over_time,
+    hours_of_relief,
+    risk_over_time,
+    share_left,
+)
 from tests import specs
 from tests.conftest import draws, make_fit
 from tests.design.test_readings import READ, REPEATED
@@ -104,3 +109,30 @@ def test_no_course_is_the_same_at_every_hour():
     flat = fitted("constant")
     effect = effect_over_time(flat, "pain", HOURS, dose=[1.0])
     assert_allclose(effect.isel(agent=0, condition=0, dose=0, hour=-1, chain=0), SLOPE)
+
+
+def test_a_risk_comes_and_goes_from_its_baseline():
+    counts = READ.drop(columns=["mean", "se"]).assign(events=3)
+    slope, half_life = np.array([1.0, 2.0]), np.array([2.0, 8.0])
+    harm = specs.outcome(
+        "binomial", "linear", "arm", {"log_half_life": specs.parameter("common")},
+        course="exponential_decay", time={"rule": "every_reading"},
+    )  # fmt: skip
+    spec = specs.spec(harm, designs={"repeated": {"as_independent": ["pain"]}})
+    posterior = {"slope": draws(slope), "log_half_life": draws(np.log(half_life))}
+    made = make_fit(spec, counts, posterior)
+    risk = risk_over_time(made, "pain", [-1.0, 4.0, 1e6], [0.0, 2.0], baseline_risk=0.2)
+    assert risk.dims == ("agent", "condition", "dose", "hour", "chain", "draw")
+    assert risk.attrs["baseline_risk"] == 0.2
+    assert_allclose(risk.sel(dose=0.0), 0.2)
+    assert_allclose(risk.sel(hour=1e6), 0.2)
+    odds = 0.25 * np.exp(2 * slope * 2 ** (-4.0 / half_life))
+    at = risk.sel(dose=2.0, hour=4.0, chain=0).isel(agent=0, condition=0)
+    assert_allclose(at, odds / (1 + odds))
+    with pytest.raises(SpecError, match="needs a baseline"):
+        risk_over_time(made, "pain", [0.0])
+
+
+def test_what_is_no_risk_has_no_probability(fit):
+    with pytest.raises(SpecError, match="is no risk"):
+        risk_over_time(fit, "pain", HOURS, baseline_risk=0.1)

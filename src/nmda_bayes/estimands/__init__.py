@@ -11,7 +11,12 @@ from nmda_bayes.estimands.league import league_frame, league_table
 from nmda_bayes.estimands.network_evidence import network_parts
 from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
 from nmda_bayes.estimands.outlying import outlying_trials
-from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
+from nmda_bayes.estimands.over_time import (
+    effect_over_time,
+    hours_of_relief,
+    risk_over_time,
+    share_left,
+)
 from nmda_bayes.estimands.ranking import ranks
 from nmda_bayes.estimands.reading import design_of, spec_of, tested
 from nmda_bayes.estimands.regimen_course import regimen_over_time
@@ -57,6 +62,7 @@ __all__ = [
     "regimen_words",
     "residual_deviance",
     "response_at_concentration",
+    "risk_over_time",
     "share_left",
     "spec_of",
     "split",

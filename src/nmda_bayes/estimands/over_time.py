@@ -14,8 +14,9 @@ import xarray as xr
 from nmda_bayes.components.time import AFTER, SINCE
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, HOUR, SAMPLE
 from nmda_bayes.errors import Fault, SpecError
-from nmda_bayes.estimands.reading import design_of, spec_of, variable
-from nmda_bayes.estimands.response import Doses, linear_response
+from nmda_bayes.estimands.baseline import stated_baseline
+from nmda_bayes.estimands.reading import design_of, is_risk, link_of, spec_of, variable
+from nmda_bayes.estimands.response import Doses, absolute_risk, linear_response
 
 Hours = Sequence[float] | np.ndarray | xr.DataArray
 
@@ -105,6 +106,52 @@ def effect_over_time(
     # A minute of slack: an hour of the grid that is the last reading is not beyond it.
     inside = (effect[HOUR] >= low - 1 / 60) & (effect[HOUR] <= high + 1 / 60)
     return effect.assign_coords(read_from=low, read_to=high, extrapolated=~inside).rename("effect")
+
+
+def risk_over_time(
+    fit: xr.DataTree,
+    outcome: str,
+    hours: Hours,
+    dose: Doses = None,
+    *,
+    baseline_risk: float | None = None,
+    treatment_hours: float | None = None,
+) -> xr.DataArray:
+    """Evaluate the risk of an event over dose and time.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    outcome
+        One of its outcomes, a risk.
+    hours, dose
+        As in `effect_over_time`.
+    baseline_risk
+        The risk without the agent, taken to be the same at every hour; the spec's
+        ``window.baseline_risk`` if None.
+    treatment_hours
+        As in `effect_over_time`.
+
+    Returns
+    -------
+    xr.DataArray
+        As `effect_over_time` gives it, but probabilities; ``baseline_risk`` stands in its
+        attributes.
+
+    Raises
+    ------
+    SpecError
+        If the outcome is no risk, or no baseline is stated.
+    """
+    spec = spec_of(fit)
+    effect = effect_over_time(fit, outcome, hours, dose, treatment_hours)
+    if not is_risk(spec, outcome):
+        message = f"outcome '{outcome}' is no risk: it has no probability over time"
+        raise SpecError([Fault(message, "Ask effect_over_time for its effect.", column=outcome)])
+    baseline = stated_baseline(fit, baseline_risk)
+    risk = absolute_risk(effect, baseline, link_of(spec, outcome))
+    return risk.assign_attrs(baseline_risk=baseline).rename("risk")
 
 
 def hours_of_relief(effect: xr.DataArray, at_least: float, better: str) -> xr.DataArray:

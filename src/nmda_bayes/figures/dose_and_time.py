@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from nmda_bayes.dims import AGENT, CHAIN, DOSE, DRAW, HOUR, SAMPLE
@@ -59,7 +60,7 @@ def plot_dose_and_time(
     middle = effect.median(SAMPLE)
     low, high = float(middle.min()), float(middle.max())
     agents = list(effect[AGENT].values)
-    columns = min(COLUMNS, len(agents))
+    columns, hatched = min(COLUMNS, len(agents)), False
     lines = math.ceil(len(agents) / columns)
     with drawing(min(FULL_WIDTH, 1.8 + 2.3 * columns), 0.9 + 2.2 * lines) as figure:
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -73,7 +74,7 @@ def plot_dose_and_time(
                 cmap=colours, vmin=low, vmax=high, shading="nearest", rasterized=True,
             )  # fmt: skip
             _lines(axes, one, lower=lower)
-            _beyond(axes, effect.sel({AGENT: agent}))
+            hatched |= _beyond(axes, effect.sel({AGENT: agent}))
             axes.set_yscale("log")
             axes.set_ylim(float(one[DOSE].min()), float(one[DOSE].max()))
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -85,7 +86,7 @@ def plot_dose_and_time(
         bar = figure.colorbar(shown, ax=grid, pad=0.02)
         bar.set_label(plain(axis, 60))
         figure.supylabel(plain(dose_axis, 60), fontsize=7.5)
-        legend(figure, _legend(), 2)
+        legend(figure, _legend(hatched=hatched), 2)
         note(
             figure,
             "Hours (h), days (d), weeks (wk), months (mo) after the end of treatment. Medians; how"
@@ -109,12 +110,15 @@ def _lines(axes: Axes, middle: xr.DataArray, *, lower: bool) -> None:
             middle[HOUR].values, middle[DOSE].values, middle.transpose(DOSE, HOUR).values,
             levels=levels, colors=BLACK, linewidths=0.7, linestyles="-",
         )  # fmt: skip
-        axes.clabel(drawn, fmt=lambda value: f"{value:g}", fontsize=6.5)
+        for text in axes.clabel(drawn, fmt=lambda value: f"{value:g}", fontsize=6.5):
+            # Black on the dark end of the map is not read without a rim.
+            text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
 
 
-def _beyond(axes: Axes, effect: xr.DataArray) -> None:
+def _beyond(axes: Axes, effect: xr.DataArray) -> bool:
+    """Hatch where no trial has been, and say whether there is such a place."""
     if "extrapolated" not in effect.coords:
-        return
+        return False
     outside = (xr.zeros_like(effect.isel(dict.fromkeys(SAMPLE, 0)), float)) + effect["extrapolated"]
     values = outside.transpose(DOSE, HOUR).values
     if values.any():
@@ -123,11 +127,15 @@ def _beyond(axes: Axes, effect: xr.DataArray) -> None:
                 effect[HOUR].values, effect[DOSE].values, values, levels=[0.5, 1.5],
                 colors="none", hatches=[BEYOND_HATCH],
             )  # fmt: skip
+    return bool(values.any())
 
 
-def _legend() -> list[Line2D | Patch]:
+def _legend(*, hatched: bool) -> list[Line2D | Patch]:
+    line = Line2D([], [], color=BLACK, linewidth=0.7, label="one value")
+    if not hatched:
+        return [line]
     return [
-        Line2D([], [], color=BLACK, linewidth=0.7, label="one value"),
+        line,
         Patch(
             facecolor="white",
             edgecolor=GREY,

@@ -25,6 +25,9 @@ TICKS = {
     **{float(h): f"{h} h" for h in (2, 4, 8, 24, 48)},
 }
 
+#: Probabilities at which the colours of a map may end.
+TOPS = (0.1, 0.25, 0.5, 1.0)
+
 
 def plot_regimen_window(window: xr.Dataset) -> Figure:
     """Draw the probability of enough benefit and acceptable harm over rate and duration.
@@ -47,7 +50,7 @@ def plot_regimen_window(window: xr.Dataset) -> Figure:
         axes = figure.subplots()
         shown = axes.pcolormesh(
             hours, rate, window["p_both"].transpose("rate", "hours").values,
-            cmap=matplotlib.colormaps[COLOURS], vmin=0, vmax=1, shading="nearest",
+            cmap=matplotlib.colormaps[COLOURS], vmin=0, vmax=_top(window), shading="nearest",
             rasterized=True,
         )  # fmt: skip
         _beyond(axes, window)
@@ -78,6 +81,12 @@ def plot_regimen_window(window: xr.Dataset) -> Figure:
     return figure
 
 
+def _top(window: xr.Dataset) -> float:
+    """Where the colours end: on a scale to 1 a map of probabilities below 0.3 is all but white."""
+    most = float(window["p_both"].max())
+    return next(top for top in TOPS if most <= top)
+
+
 def _beyond(axes: Axes, window: xr.Dataset) -> None:
     outside = window["extrapolated"].transpose("rate", "hours").values.astype(float)
     if outside.any():
@@ -99,7 +108,15 @@ def _totals(axes: Axes, window: xr.Dataset) -> None:
         window["hours"].values, window["rate"].values, total.values, levels=levels,
         colors=GREY, linewidths=0.8, linestyles=[(0, (4, 2))],
     )  # fmt: skip
-    axes.clabel(lines, fmt=lambda dose: f"{dose:g} mg/kg", fontsize=6.5, colors=BLACK)
+    # Left of the middle of what is seen of each line: away from the ends, where words are cut off.
+    hours, rate = (window[name].values for name in ("hours", "rate"))
+    first = np.maximum(hours.min(), levels / rate.max())
+    last = np.minimum(hours.max(), levels / rate.min())
+    at = first**0.72 * last**0.28
+    axes.clabel(
+        lines, fmt=lambda dose: f"{dose:g} mg/kg", fontsize=6.5, colors=BLACK,
+        manual=list(zip(at, levels / at, strict=True)),
+    )  # fmt: skip
 
 
 def _reference(axes: Axes, schedule: str) -> None:

@@ -13,13 +13,14 @@ from nmda_bayes.components.time import AFTER, SINCE
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, HOUR, OUTCOME
 from nmda_bayes.estimands.over_time import effect_over_time, hours_of_relief, share_left
 from nmda_bayes.estimands.reading import exposure_axis
+from nmda_bayes.estimands.response import absolute_risk
 from nmda_bayes.figures import plot_dose_and_time, plot_over_time
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.answers import dose_text
 from nmda_bayes.report.blocks import Section, Table, Text, as_table
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.view import View
-from nmda_bayes.report.words import draws_of, exact, listed, number, spread
+from nmda_bayes.report.words import draws_of, exact, exact_percent, listed, number, spread
 
 #: Points of a curve over time: smooth at print size.
 GRID = 60
@@ -103,11 +104,19 @@ def _map(
     effects = effects.assign_coords(
         extrapolated=effects["extrapolated"] | (effects[DOSE] > reach * (1 + 1e-6))
     )
-    lower = view.outcomes[outcome].better == "lower"
+    # Dark is much of an effect: of a loss much is low, of a risk much is high.
+    lower, counted = view.outcomes[outcome].better == "lower", ""
+    if view.is_risk(outcome):
+        share, whence = view.baseline(outcome)
+        effects = 100 * absolute_risk(effects, share, view.link(outcome))
+        axis, lower = f"{view.label(outcome)}, risk in %", False
+        counted = (
+            f" Risks are counted from {exact_percent(share)} ({whence}), at every hour the same."
+        )
     drawn = plot_dose_and_time(effects, axis=axis, dose_axis=exposure_axis(view.spec), lower=lower)
     caption = (
-        f"{view.title(outcome)} over dose and time: medians. Hatched where no trial of the agent"
-        " gave such a dose or read at such an hour."
+        f"{view.title(outcome)} over dose and time: medians.{counted} Hatched where no trial of the"
+        " agent gave such a dose or read at such an hour."
     )
     return drawn, caption
 
