@@ -6,6 +6,7 @@ Only a driver imports what is heavy: each worker is a process of its own, and st
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -83,14 +84,15 @@ def the_plan(variants: int = 0):
 
 
 def main() -> None:
-    """A driver of its own, to be killed: folder, workers, variants."""
+    """A driver of its own, to be killed: folder, workers, file of a plan and its evidence."""
     from nmda_bayes.sensitivity import executors as places
     from nmda_bayes.sensitivity import store as stores
     from nmda_bayes.sensitivity.executors import executors
     from nmda_bayes.sensitivity.run import run_plan
     from nmda_bayes.sensitivity.store import Store
 
-    folder, processes, variants = sys.argv[1:]
+    folder, processes, planned = sys.argv[1:]
     places.PRELOADED, stores.code_version = PRELOADED, some_code
-    run_plan(*the_plan(int(variants)), Store(folder), executors(int(processes)), work=quick)
+    plan, evidence = pickle.loads(Path(planned).read_bytes())
+    run_plan(plan, evidence, Store(folder), executors(int(processes)), work=quick)
     print("done", flush=True)
