@@ -40,8 +40,8 @@ NOT_GATED: Final = ("eta", OFFSET)
 #: A variant draws half as often as the base, but no less than so often a chain: what is compared
 #: are differences of tenths of an SD, and the other half would take a third off an error of 3 % of
 #: one. Where the gate refuses the half, as of 20 among 29 variants of the primary analysis (mostly
-#: by an R-hat of 1.01 to 1.02), as many chains again stand beside it. To throw it away and to draw the whole
-#: took 40 s of processor instead of 26.
+#: by an R-hat of 1.01 to 1.02), as many chains again stand beside it. To throw it away and to draw
+#: the whole took 40 s of processor instead of 26.
 DRAWS_AT_LEAST: Final = 1000
 #: The graphs that were compiled last.
 _PREPARED: deque[Prepared] = deque(maxlen=3)
