@@ -63,7 +63,8 @@ def test_the_table_has_every_variant_the_base_first(undisturbed: xr.Dataset):
     frame = compare(undisturbed, agent="mem")
     assert frame["shift"].iloc[0] == 0
     assert frame.attrs["agent"] == "mem"
-    assert "95 % equal-tailed" in frame.attrs["interval"]
+    assert frame.attrs["interval"] == "95 % equal-tailed"
+    assert set(frame["interval"]) == {"95 % equal-tailed"}
     with pytest.raises(InputError, match="no agent is called 'memm'"):
         cell_of(undisturbed, agent="memm")
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nmda_bayes.figures.style import BLACK, BLUE, GREY, PALE, VERMILLION, drawing
-from nmda_bayes.figures.text import legend, plain
+from nmda_bayes.figures.text import legend, plain, wrapped
 from nmda_bayes.figures.variants import (
     CHOICE,
     VARIANT,
@@ -58,7 +58,9 @@ def plot_specification_curve(cell: xr.Dataset) -> Figure:
         )
         _curve(above, ordered, base)
         _choices(below, dots)
-        above.set_ylabel("\n".join(axis_of(cell).split(": ", 1)), fontsize=6.5)
+        # No longer than the axis is high, however few the choices beneath it.
+        words = axis_of(cell).split(": ", 1)
+        above.set_ylabel("\n".join(wrapped(one, 32) for one in words), fontsize=6.5)
         above.set_title(f"{titled(cell)}: {len(order)} variants", loc="left")
         legend(figure, _legend())
         figure.set_label(_alt(cell, found))

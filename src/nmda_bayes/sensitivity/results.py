@@ -13,6 +13,7 @@ import xarray as xr
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.errors import Fault, InputError
+from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.sensitivity.plan import Plan
 from nmda_bayes.sensitivity.sweep import Outcomes
 from nmda_bayes.sensitivity.variants import BASE
@@ -118,9 +119,9 @@ def compare(
     Returns
     -------
     pd.DataFrame
-        ``variant, median, lower, upper`` (95 % equal-tailed), ``shift`` of the median in the base's
-        posterior SDs, ``above_zero``, ``trials``, ``p_window`` where there is a window, ``mcse``
-        (the Monte Carlo error of the mean), ``k_hat`` of the weights where there are any, ``how``,
+        ``variant, median, lower, upper, interval`` (its kind and level), ``shift`` of the median in
+        the base's posterior SDs, ``above_zero``, ``trials``, ``p_window`` where there is a window,
+        ``mcse`` (the Monte Carlo error of the mean), ``k_hat`` of the weights where there are any, ``how``,
         ``passed``, ``remark``. The cell stands in the frame's ``attrs``.
     """
     cell = cell_of(found, outcome, agent, condition)
@@ -137,9 +138,12 @@ def compare(
     columns |= {"mcse": effect.sel(statistic="mcse"), "k_hat": one["k_hat"]}
     frame = pd.DataFrame({name: values.to_numpy() for name, values in columns.items()})
     frame.insert(0, VARIANT, one[VARIANT].to_numpy())
+    # In the table too: a file of commas has no attributes.
+    place = list(frame.columns).index("upper") + 1
+    frame.insert(place, "interval", INTERVAL_TEXT.removesuffix(" interval"))
     for name in ("kind", "how", "passed", "remark", "why"):
         frame[name] = one[name].to_numpy()
-    frame.attrs = {**{str(k): v for k, v in cell.items()}, "interval": "95 % equal-tailed"}
+    frame.attrs = {**{str(k): v for k, v in cell.items()}, "interval": frame["interval"].iloc[0]}
     return frame
 
 
