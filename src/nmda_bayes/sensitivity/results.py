@@ -121,8 +121,8 @@ def compare(
     pd.DataFrame
         ``variant, median, lower, upper, interval`` (its kind and level), ``shift`` of the median in
         the base's posterior SDs, ``above_zero``, ``trials``, ``p_window`` where there is a window,
-        ``mcse`` (the Monte Carlo error of the mean), ``k_hat`` of the weights where there are any, ``how``,
-        ``passed``, ``remark``. The cell stands in the frame's ``attrs``.
+        ``mcse`` (the Monte Carlo error of the mean), ``k_hat`` of the weights where there are any,
+        ``how``, ``passed``, ``remark``. The cell stands in the frame's ``attrs``.
     """
     cell = cell_of(found, outcome, agent, condition)
     one = found.sel(cell)
