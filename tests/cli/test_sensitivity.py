@@ -79,7 +79,7 @@ def test_a_sweep_fills_a_folder_and_goes_on_where_it_was(bench: Bench, asked, ca
     assert "Specification curve" in page
     rows = (folder / "sensitivity.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + 5 * 2  # both agents
-    assert rows[0].startswith("outcome,agent,condition,variant,median,lower,upper,shift")
+    assert rows[0].startswith("outcome,agent,condition,variant,median,lower,upper,interval,shift")
     with xr.open_dataset(folder / "sensitivity.nc", engine="h5netcdf") as found:
         assert found.sizes["variant"] == 5
     again = sensitivity(bench, asked, "--dry-run")
