@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         regimen_words,
         residual_deviance,
         response_at_concentration,
+        risk_over_time,
         share_left,
         split,
         study_effects,
@@ -117,7 +118,7 @@ if TYPE_CHECKING:
     from nmda_bayes.published_priors import prior_library
     from nmda_bayes.regimens import Regimen, parse_regimen
     from nmda_bayes.report.page import write_report
-    from nmda_bayes.sensitivity import compare, fit_variants, one_cell
+    from nmda_bayes.sensitivity import compare, elpd_table, fit_variants, one_cell
     from nmda_bayes.simulate import simulate
     from nmda_bayes.spec import AnalysisSpec
 
@@ -159,6 +160,7 @@ _HOMES = {
         "regimen_words",
         "residual_deviance",
         "response_at_concentration",
+        "risk_over_time",
         "share_left",
         "split",
         "study_effects",
@@ -219,7 +221,7 @@ _HOMES = {
     "published_priors": ("prior_library",),
     "regimens": ("Regimen", "parse_regimen"),
     "report.page": ("write_report",),
-    "sensitivity": ("compare", "fit_variants", "one_cell"),
+    "sensitivity": ("compare", "elpd_table", "fit_variants", "one_cell"),
     "simulate": ("simulate",),
     "spec": ("AnalysisSpec",),
 }
@@ -249,6 +251,7 @@ __all__ = [
     "effect_over_time",
     "effective_dose",
     "effects_with_bias",
+    "elpd_table",
     "evidence_cells",
     "evidence_map",
     "exposures",
@@ -311,6 +314,7 @@ __all__ = [
     "regimen_words",
     "residual_deviance",
     "response_at_concentration",
+    "risk_over_time",
     "share_left",
     "simulate",
     "split",

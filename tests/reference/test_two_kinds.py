@@ -17,7 +17,7 @@ from nmda_bayes.inference.study_terms import study_terms
 from nmda_bayes.model import model_of
 from tests import specs
 
-pytestmark = pytest.mark.reference
+pytestmark = [pytest.mark.reference, pytest.mark.slow]
 TRIALS = pd.read_csv(Path(__file__).parent / "hackshaw1998.csv")
 #: Stated values, the log likelihood there, and how probably the first four trials are outlying.
 STATED = {"effect": 0.25, "heterogeneity_sd": 0.15, "outlying_ratio": 3.0, "outlying_share": 0.2}

@@ -12,6 +12,7 @@ import xarray as xr
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.blocks import Items, Section, Text, as_table, folded
+from nmda_bayes.report.foretelling import foretelling
 from nmda_bayes.report.page import as_page, free_for_a_page, write_page
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.variant_cells import main_cells, pictures_of, spread_of, tried_cells
@@ -72,8 +73,10 @@ def render_variants(found: xr.Dataset) -> str:
         HTML; every text from the file and the evidence is escaped.
     """
     gallery = Gallery()
+    told = foretelling(found)
     sections = [
         _what(found),
+        *([Section("foretold", "What is foretold of trials", tuple(told))] if told else []),
         *(_cell(one, gallery) for one in main_cells(found, CELLS)),
         _every(found),
     ]

@@ -115,7 +115,9 @@ class _Cheap:
         )
         if found is None:
             return None
-        if not found.reliable and found.effective >= WORTH_A_MOVE:
+        # Moved draws have nothing of a trial's own, where densities of trials start from.
+        movable = found.effective >= WORTH_A_MOVE and not job.elpd
+        if not found.reliable and movable:
             matched = self._matcher.match(job.spec, job.design)
             if matched is not None:
                 draws, found, how = matched.draws, matched.weights, work.MATCHED
@@ -129,6 +131,7 @@ class _Cheap:
             how=how,
             seconds=time.perf_counter() - start,
             k_hat=found.k_hat,
+            elpd=job.elpd,
         )
         return _with_errors(answered, self._errors, found)
 
@@ -170,7 +173,7 @@ def _base_fit(job: Job, store: Store) -> tuple[xr.DataTree, xr.Dataset]:
         signed.attrs |= {"key": job.key, "digest": digest(fit["posterior"].to_dataset())}
         write_fit(signed, path)
     how, seconds = str(fit.attrs["how"]), float(fit.attrs["seconds"])
-    return fit, work.told(fit, job.dose, how=how, seconds=seconds)
+    return fit, work.told(fit, job.dose, how=how, seconds=seconds, elpd=job.elpd)
 
 
 def _read_draws(path: Path, key: str, store: Store) -> xr.DataTree | None:

@@ -25,6 +25,8 @@ class Job:
         The rows that it sees.
     dose
         Where effects are compared.
+    elpd
+        True where it is asked how well whole trials are foretold.
     """
 
     name: str
@@ -32,3 +34,4 @@ class Job:
     spec: AnalysisSpec
     design: xr.DataTree
     dose: float
+    elpd: bool = False

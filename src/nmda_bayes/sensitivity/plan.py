@@ -38,11 +38,14 @@ class Plan:
         By name, the base first; each whole, with the rows that it sees.
     dose
         Where effects are compared, on the exposure axis.
+    elpd
+        True where it is asked how well whole trials are foretold.
     """
 
     title: str
     variants: dict[str, Variant]
     dose: float = 1.0
+    elpd: bool = False
 
     @property
     def base(self) -> Variant:
@@ -181,7 +184,8 @@ def plan_of(content: Mapping[str, Any], designs: Designs, *, file: str = "") -> 
     if faults:
         raise SpecError(faults)
     title = str(content.get("title", f"Sensitivity of: {base.title}"))
-    return Plan(title, variants, float(content.get("dose", REFERENCE_DOSE)))
+    dose = float(content.get("dose", REFERENCE_DOSE))
+    return Plan(title, variants, dose, bool(content.get("elpd", False)))
 
 
 def _dose_faults(content: Mapping[str, Any], base: AnalysisSpec) -> Iterator[Fault]:

@@ -138,8 +138,9 @@ def jobs_of(plan: Plan, evidence: xr.DataTree) -> dict[str, Job]:
     for name, one in plan.variants.items():
         asked = plan.base if one.same_rows else one
         if asked.design is not None:
-            key = key_of(asked.spec, hashed, plan.dose)
-            jobs[name] = Job(name, key, asked.spec, asked.design, plan.dose)
+            wanted = [plan.dose, "elpd"] if plan.elpd else plan.dose
+            key = key_of(asked.spec, hashed, wanted)
+            jobs[name] = Job(name, key, asked.spec, asked.design, plan.dose, plan.elpd)
     return jobs
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nmda_bayes.errors import Fault, SpecError, nearest
 
-KEYS = ("title", "base", "dose", "variants", "generate", "multiverse")
+KEYS = ("title", "base", "dose", "elpd", "variants", "generate", "multiverse")
 
 
 def content_of(path: str | PathLike[str]) -> dict[str, Any]:
@@ -66,6 +66,8 @@ def shape_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     dose = content.get("dose")
     if dose is not None and not (isinstance(dose, int | float) and dose > 0):
         yield Fault("is not a positive number", "Write an exposure above 0.", column="dose")
+    if not isinstance(content.get("elpd", False), bool):
+        yield Fault("is neither true nor false", "Write elpd = true.", column="elpd")
     if not content.get("variants") and not content.get("generate"):
         mend = 'Write [variants.NAME] with why = "..." and what differs, or [generate.KIND].'
         yield Fault("no variant is declared", mend, column="variants")

@@ -24,6 +24,7 @@ from nmda_bayes.inference.prepared import Prepared, prepare
 from nmda_bayes.model import OFFSET, model_of
 from nmda_bayes.sensitivity.answers import answers, as_fit
 from nmda_bayes.sensitivity.designs import seen
+from nmda_bayes.sensitivity.foretold import foretold
 from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.variants import BASE
 from nmda_bayes.spec import SamplingSpec
@@ -102,11 +103,17 @@ def _beside(drawn: xr.DataTree, more: xr.DataTree) -> xr.DataTree:
 def _told_of(job: Job, drawn: xr.DataTree, how: str, start: float) -> xr.Dataset:
     parts = (drawn[name].to_dataset() for name in ("posterior", "sample_stats"))
     fit = as_fit(job.spec, job.design, *parts)
-    return told(fit, job.dose, how=how, seconds=time.perf_counter() - start)
+    return told(fit, job.dose, how=how, seconds=time.perf_counter() - start, elpd=job.elpd)
 
 
 def told(
-    fit: xr.DataTree, dose: float, *, how: str, seconds: float, k_hat: float = np.nan
+    fit: xr.DataTree,
+    dose: float,
+    *,
+    how: str,
+    seconds: float,
+    k_hat: float = np.nan,
+    elpd: bool = False,
 ) -> xr.Dataset:
     """Answer, and say how the answer was got and whether it may be believed.
 
@@ -123,6 +130,8 @@ def told(
     k_hat
         Of the importance weights, where the draws were reweighted: the gate is then not asked
         again, for chains that are resampled have none.
+    elpd
+        True where it is asked how well whole trials are foretold.
 
     Returns
     -------
@@ -130,6 +139,8 @@ def told(
         The answers.
     """
     found = answers(fit, dose)
+    if elpd:
+        found = found.merge(foretold(fit))
     failed = [] if how in (REWEIGHTED, MATCHED) else _failed(fit)
     return found.assign_attrs(
         how=how,

@@ -10,6 +10,7 @@ from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.figures import plot_specification_curve, plot_tornado
 from nmda_bayes.intervals import INTERVAL_TEXT
 from nmda_bayes.report.blocks import Heading, Section, Text, as_table
+from nmda_bayes.report.foretelling import foretelling
 from nmda_bayes.report.pictures import Gallery
 from nmda_bayes.report.variant_cells import MULTIVERSE, main_cells, spread_of
 from nmda_bayes.report.view import View
@@ -49,6 +50,7 @@ def variants(view: View, gallery: Gallery) -> Section | None:
     if json.loads(found.attrs["spec"]) != json.loads(view.spec.to_json()):
         said = "Their base is not quite this analysis: the two specs differ. Read both."
         blocks.append(Text(said, "refused"))
+    blocks += foretelling(found)
     for cell in main_cells(found, 1):
         where = f"{cell.attrs['title']}, {cell.attrs['axis']}"
         blocks += [Heading(str(cell.attrs["title"])), spread_of(cell)]
