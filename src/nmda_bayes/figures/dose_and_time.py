@@ -73,8 +73,6 @@ def plot_dose_and_time(
                 one[HOUR].values, one[DOSE].values, one.transpose(DOSE, HOUR).values,
                 cmap=colours, vmin=low, vmax=high, shading="nearest", rasterized=True,
             )  # fmt: skip
-            _lines(axes, one, lower=lower)
-            hatched |= _beyond(axes, effect.sel({AGENT: agent}))
             axes.set_yscale("log")
             axes.set_ylim(float(one[DOSE].min()), float(one[DOSE].max()))
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -82,6 +80,8 @@ def plot_dose_and_time(
             axes.yaxis.set_minor_locator(NullLocator())
             hours_axis(axes, float(one[HOUR].max()))
             axes.set_xlim(float(one[HOUR].min()), float(one[HOUR].max()))
+            _lines(axes, one, lower=lower)
+            hatched |= _beyond(axes, effect.sel({AGENT: agent}))
             axes.set_title(named(effect.sel({AGENT: agent}), AGENT))
         bar = figure.colorbar(shown, ax=grid, pad=0.02)
         bar.set_label(plain(axis, 60))
@@ -110,9 +110,20 @@ def _lines(axes: Axes, middle: xr.DataArray, *, lower: bool) -> None:
             middle[HOUR].values, middle[DOSE].values, middle.transpose(DOSE, HOUR).values,
             levels=levels, colors=BLACK, linewidths=0.7, linestyles="-",
         )  # fmt: skip
-        for text in axes.clabel(drawn, fmt=lambda value: f"{value:g}", fontsize=6.5):
+        # In the middle of each line: near an edge a number is cut off.
+        at = [_middle(axes, max(parts, key=len)) for parts in drawn.allsegs if len(parts)]
+        written = axes.clabel(drawn, fmt=lambda value: f"{value:g}", fontsize=6.5, manual=at)
+        for text in written:
             # Black on the dark end of the map is not read without a rim.
             text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
+
+
+def _middle(axes: Axes, line: np.ndarray) -> tuple[float, float]:
+    """The point of a line, in hours and dose, that is half of its way on paper."""
+    steps = np.hypot(*np.diff(axes.transData.transform(line), axis=0).T)
+    way = np.concatenate([[0.0], np.cumsum(steps)])
+    hour, dose = line[int(np.argmin(abs(way - way[-1] / 2)))]
+    return float(hour), float(dose)
 
 
 def _beyond(axes: Axes, effect: xr.DataArray) -> bool:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from nmda_bayes.figures.labelled import need_variables
@@ -113,10 +114,12 @@ def _totals(axes: Axes, window: xr.Dataset) -> None:
     first = np.maximum(hours.min(), levels / rate.max())
     last = np.minimum(hours.max(), levels / rate.min())
     at = first**0.72 * last**0.28
-    axes.clabel(
+    written = axes.clabel(
         lines, fmt=lambda dose: f"{dose:g} mg/kg", fontsize=6.5, colors=BLACK,
         manual=list(zip(at, levels / at, strict=True)),
     )  # fmt: skip
+    for text in written:
+        text.set(zorder=7, path_effects=[withStroke(linewidth=1.5, foreground="white")])
 
 
 def _reference(axes: Axes, schedule: str) -> None:
