@@ -148,8 +148,8 @@ def drawing(width: float = FULL_WIDTH, height: float = 3.0) -> Iterator[Drawing]
         figure = Drawing(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        # Ticks are made when first needed: here, while the style still holds. Laying out makes them;
-        # to draw as well took a quarter of a page's time.
+        # Ticks are made when first needed: here, while the style still holds. Laying out makes
+        # them; to draw as well took a quarter of a page's time.
         engine = figure.get_layout_engine()
         assert engine is not None
         engine.execute(figure)

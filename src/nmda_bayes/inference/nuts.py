@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pymc as pm
+import pytensor
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.graph.rewriting.utils import rewrite_graph
@@ -78,7 +79,9 @@ def compiled(model: pm.Model) -> Any:
     """
     import nutpie
 
-    return nutpie.compile_pymc_model(_differentiable(model))
+    # As `compiled_density`: one seed has one set of draws, whatever was compiled beside it.
+    with pytensor.config.change_flags(numba__fastmath=False, traceback__limit=0):
+        return nutpie.compile_pymc_model(_differentiable(model))
 
 
 def _differentiable(model: pm.Model) -> pm.Model:
