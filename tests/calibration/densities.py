@@ -9,7 +9,7 @@ does, where a hash of the source would change with each comment.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -72,14 +72,23 @@ class Density:
         return float(self._evaluate(*given)) + stretched
 
     def fingerprint(self) -> list[float]:
-        """Log densities of the trials as written, at points that hang on names and shapes alone."""
-        return [self(self._point(k)) for k in range(POINTS)]
+        """Log densities of the trials as written, at points that hang on names and shapes alone.
 
-    def _point(self, k: int) -> dict[str, np.ndarray]:
-        return {
-            name: INTO_SUPPORT[self.transforms[name]][0](_spread_out(f"{name} {k}", shape))
-            for name, shape in self.shapes.items()
-        }
+        Where one is no number, as of a count under an exponential curve, the point goes towards
+        the middle: infinities and NaN would tell no model from another.
+        """
+        return [next(filter(np.isfinite, self._towards_the_middle(k))) for k in range(POINTS)]
+
+    def _towards_the_middle(self, k: int) -> Iterator[float]:
+        for share in (1.0, 0.3, 0.1, 0.03):
+            yield self(
+                {
+                    name: INTO_SUPPORT[self.transforms[name]][0](
+                        share * _spread_out(f"{name} {k}", shape)
+                    )
+                    for name, shape in self.shapes.items()
+                }
+            )
 
 
 def reported_data(model: pm.Model) -> dict[str, str]:

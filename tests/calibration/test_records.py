@@ -136,6 +136,10 @@ def test_no_record_is_kept_twice():
     assert len(RECORDS) == len(list(FOLDER.glob("*.json")))
 
 
+def test_what_tells_a_model_is_a_number():
+    assert all(np.isfinite(record.log_density).all() for record in RECORDS.values())
+
+
 def test_a_record_knows_its_own_model():
     """The log densities of one case; `make slow` evaluates them all."""
     record = next(record for record in RECORDS.values() if record.of is not None)
