@@ -297,8 +297,9 @@ class TestShipped:
         assert "2 of them choose the base's rows" in told.text
         assert told.left == len({job.key for job in jobs.values()})
 
-    def test_the_headache_trials_variants_are_whole(self):
-        path = SHIPPED.parent / "magnesium_headache_sensitivity.toml"
+    @pytest.mark.parametrize("name", ["magnesium_headache", "concentration"])
+    def test_the_others_are_whole(self, name):
+        path = SHIPPED.parent / f"{name}_sensitivity.toml"
         base = AnalysisSpec.from_toml(base_of(path, SHIPPED.parent))
         found = read_plan(path, load_evidence(), base)
         named = [one for one in found.variants.values() if one.kind == "named"]
