@@ -1,14 +1,17 @@
-"""The compiled density of a graph of constants, kept on disk by what it computes.
+"""The compiled density of a graph, kept on disk by what it computes.
 
 PyTensor keeps its compiled functions so. nutpie wraps them in functions of C, which it compiles
 anew in every process, numba's message about arrays of unequal shapes with them: on the triptans
 network 9 of 13 s of processor time, where all else was kept. Here the wrappers are kept as well.
+
+A graph's data are constants, or one row of numbers that the sampler hands over, to be swapped
+(`nmda_bayes.inference.prepared`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pymc as pm
@@ -17,15 +20,19 @@ from numba import carray, cfunc, types  # type: ignore[attr-defined]
 from pymc.initial_point import make_initial_point_fn
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 
+#: The name of the row of data.
+DATA: Final = "data"
 _SIZE: Any = types.uint64
 _NUMBERS: Any = types.CPointer(types.double)  # type: ignore[no-untyped-call]
+#: The row of data: nutpie hands over a record of its parts whose first is the address of the numbers.
+_ROW = ", carray(pointer(carray(data, (1,), address)[0]), (numbers,), number)"
 #: The sampler takes 3 and 4 for a point to be rejected, and so any error.
 _DENSITY = """
 def density(dim, x, gradient, logp, data):
     if dim != size:
         return -1
     try:
-        value, found = inner(carray(x, (size,)))
+        value, found = inner(carray(x, (size,)){row})
     except Exception:
         return 1
     logp[0] = value
@@ -41,7 +48,7 @@ def variables(dim, wanted, x, out, data):
     if dim != size or wanted != length:
         return -1
     try:
-        found = inner(carray(x, (size,)))[0]
+        found = inner(carray(x, (size,)){row})[0]
     except Exception:
         return -2
     for i in range(length):
@@ -57,7 +64,7 @@ def compiled_density(model: pm.Model) -> Any:
     Parameters
     ----------
     model
-        The graph. Its data are constants.
+        The graph. Its data are constants, or one row.
 
     Returns
     -------
@@ -81,7 +88,11 @@ def compiled_density(model: pm.Model) -> Any:
             pymc_initial_point_fn=parts._wrap_with_lock(first),
         )
     dims, coords = parts._prepare_dims_and_coords(model, shapes, moved)
-    sizes = {"size": size, "length": length}
+    shared = list(dict.fromkeys([*logp.get_shared(), *expand.get_shared()]))
+    assert all(v.type.ndim == 1 for v in shared[:1]) and len(shared) < 2, "data are no single row"
+    keys = {row: DATA for row in shared}
+    values = {DATA: np.array(row.get_value(), dtype=float) for row in shared}
+    sizes = {"size": size, "length": length, "numbers": sum(v.size for v in values.values())}
     return parts.CompiledPyMCModel(
         _n_dim=size,
         dims=dims,
@@ -90,9 +101,9 @@ def compiled_density(model: pm.Model) -> Any:
         compiled_logp_func=_of_c(_DENSITY, _DENSITY_TYPE, logp, sizes),
         compiled_expand_func=_of_c(_VARIABLES, _VARIABLES_TYPE, expand, sizes),
         initial_point_func=initial,
-        shared_data={},
-        shared_var_keys={},
-        user_data=parts.make_user_data({}, {}),
+        shared_data=values,
+        shared_var_keys=keys,
+        user_data=parts.make_user_data(keys, values),
         n_expanded=length,
         shape_info=shapes,
         logp_func=logp,
@@ -103,9 +114,19 @@ def compiled_density(model: pm.Model) -> Any:
 
 def _of_c(source: str, signature: Any, function: Any, sizes: dict[str, int]) -> Any:
     """Make a function of C out of one of PyTensor's, kept under a key that has PyTensor's in it."""
-    assert not function.get_shared(), "data that are no constants would be forgotten"
+    from nutpie.compile_pymc import address_as_void_pointer
+
+    source = source.format(row=_ROW if function.get_shared() else "")
     inner, name = function.vm.jit_fn, source.split("(")[0].split()[-1]
-    known = {"inner": inner, "carray": carray, "isfinite": np.isfinite, **sizes}
+    known = {
+        "inner": inner,
+        "carray": carray,
+        "isfinite": np.isfinite,
+        "pointer": address_as_void_pointer,
+        "address": np.uintp,
+        "number": np.float64,
+        **sizes,
+    }
     key = CACHED_SRC_FUNCTIONS.get(inner.py_func)  # none where an operation cannot be kept
     if key is not None:
         key = hashlib.sha256(f"{key} {sizes} {source}".encode()).hexdigest()

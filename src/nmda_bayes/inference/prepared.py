@@ -27,11 +27,9 @@ from pytensor.xtensor import as_xtensor
 from nmda_bayes.design import OUTCOMES, WEIGHT
 from nmda_bayes.dims import ARM
 from nmda_bayes.inference import nuts
+from nmda_bayes.inference.compiled_density import DATA
 from nmda_bayes.model import model_of
 from nmda_bayes.spec import AnalysisSpec, SamplingSpec
-
-#: The name of the row of data.
-DATA = "data"
 
 
 def prepare(spec: AnalysisSpec, design: xr.DataTree) -> Prepared:
