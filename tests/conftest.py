@@ -17,6 +17,7 @@ from nmda_bayes import inference
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import Fault, InputError
 from nmda_bayes.evidence import load_evidence
+from nmda_bayes.garbage import look_rarely
 from nmda_bayes.inference.forward import prior_draws
 from nmda_bayes.spec import AnalysisSpec
 from tests import specs
@@ -28,6 +29,9 @@ PRIOR_DRAWS = "nmda_bayes.inference.fitting.PRIOR_DRAWS"
 
 #: Files with long fits are handed out first: of two processes neither is left alone with them.
 LONG = ("reference", "notebooks", "report", "cli")
+
+
+look_rarely()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

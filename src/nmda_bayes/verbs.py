@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from nmda_bayes.errors import InputError
+from nmda_bayes.garbage import look_rarely
 
 DONE, BAD_INPUT, REFUSED, INTERRUPTED = 0, 2, 3, 130
 
@@ -54,6 +55,7 @@ def verb(function: Callable[..., int]) -> Callable[..., None]:
 
     @wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
+        look_rarely()
         try:
             code = function(*args, **kwargs)
         except InputError as error:

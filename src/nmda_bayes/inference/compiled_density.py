@@ -24,7 +24,7 @@ from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_functi
 DATA: Final = "data"
 _SIZE: Any = types.uint64
 _NUMBERS: Any = types.CPointer(types.double)  # type: ignore[no-untyped-call]
-#: The row of data: nutpie hands over a record of its parts whose first is the address of the numbers.
+#: The row of data: nutpie hands over a record of parts whose first is the address of the numbers.
 _ROW = ", carray(pointer(carray(data, (1,), address)[0]), (numbers,), number)"
 #: The sampler takes 3 and 4 for a point to be rejected, and so any error.
 _DENSITY = """
@@ -90,8 +90,8 @@ def compiled_density(model: pm.Model) -> Any:
     dims, coords = parts._prepare_dims_and_coords(model, shapes, moved)
     shared = list(dict.fromkeys([*logp.get_shared(), *expand.get_shared()]))
     assert all(v.type.ndim == 1 for v in shared[:1]) and len(shared) < 2, "data are no single row"
-    keys = {row: DATA for row in shared}
-    values = {DATA: np.array(row.get_value(), dtype=float) for row in shared}
+    keys = dict.fromkeys(shared, DATA)
+    values = {key: np.array(row.get_value(), dtype=float) for row, key in keys.items()}
     sizes = {"size": size, "length": length, "numbers": sum(v.size for v in values.values())}
     return parts.CompiledPyMCModel(
         _n_dim=size,

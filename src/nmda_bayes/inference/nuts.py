@@ -103,8 +103,8 @@ def draw(compiled: Any, settings: SamplingSpec, progress: bool) -> xr.DataTree:
     The mass matrix is of variances of draws alone, not of gradients too as nutpie has it of itself:
     for a second of processor time the worst scalar has as many effective draws on the primary
     analysis (36 to 42, of gradients 41 to 50), 1.2 times as many on the triptans network, 1.3 times
-    with unblinding and 1.8 times on concentrations; and each draw is worth up to four times as much,
-    so that fewer fits are refused and half the tuning will do. A dense matrix has divergences
+    with unblinding and 1.8 times on concentrations; and each draw is worth up to four times as
+    much, so that fewer fits are refused and half the tuning will do. A dense matrix has divergences
     (funnels are no matter of scale), and that of low rank takes four times as long.
 
     Parameters

@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from nmda_bayes.errors import Fault, InputError
+from nmda_bayes.garbage import look_rarely
 
 #: What the server of workers imports.
 PRELOADED = ["nmda_bayes.sensitivity.work"]
@@ -105,7 +106,12 @@ def _processes(workers: int) -> Executor:
     context = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload(PRELOADED)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_the_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    look_rarely()
+    _end_with_the_parent()
 
 
 def _end_with_the_parent() -> None:

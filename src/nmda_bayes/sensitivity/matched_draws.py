@@ -38,7 +38,7 @@ from nmda_bayes.spec import AnalysisSpec
 MOVED: Final = 2000
 #: Weights that leave fewer effective draws than this are too far off for a move to mend at less
 #: than a refit's price: where 134 were left three moves took 40 s, and 263 were left of 2,000.
-WORTH_A_MOVE: Final = 160.0
+WORTH_A_MOVE: Final = 250.0
 
 
 @dataclass(frozen=True)

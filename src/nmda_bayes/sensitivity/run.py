@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,7 @@ from nmda_bayes.sensitivity.job import Job
 from nmda_bayes.sensitivity.plan import Plan, base_of, read_plan
 from nmda_bayes.sensitivity.results import together
 from nmda_bayes.sensitivity.store import Store, key_of
-from nmda_bayes.sensitivity.sweep import Cheap, Near, Progress, Work, in_order, sweep
+from nmda_bayes.sensitivity.sweep import Cheap, Near, Progress, Work, sweep
 from nmda_bayes.sensitivity.variants import BASE
 from nmda_bayes.spec import AnalysisSpec
 
@@ -171,3 +171,25 @@ def structure_of(job: Job) -> str:
     bare = job.spec.model_copy(update={"exclude": {}})
     tied = sorted(job.spec.correlations.model_dump(exclude_none=True))
     return f"{rows_asked(bare)} {parts} {tied}"
+
+
+def in_order(jobs: Mapping[str, Job], structure: Callable[[Job], str]) -> Iterator[Job]:
+    """Put the jobs of one structure side by side, the largest group first.
+
+    Parameters
+    ----------
+    jobs
+        By name.
+    structure
+        Names the compiled graph that a job needs.
+
+    Yields
+    ------
+    Job
+        Each once.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs.values():
+        groups.setdefault(structure(job), []).append(job)
+    for group in sorted(groups.values(), key=len, reverse=True):
+        yield from group

@@ -10,42 +10,18 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.code_version import code_version
 from nmda_bayes.errors import Fault, FitError
 from nmda_bayes.spec import AnalysisSpec
 
 FORMAT: Final = "nmda-bayes sensitivity 1"
 SUFFIX, PARTIAL = ".nc", ".partial"
-#: What draws depend on beside our own code.
-LIBRARIES = ("pymc", "pytensor", "nutpie", "numpy")
-#: Folders and files of the package that no answer depends on.
-NOT_OF_ANSWERS = ("figures", "report", "cli.py", "asked.py", "results_folder.py")
-
-
-@cache
-def code_version() -> str:
-    """Say which code computes answers.
-
-    Returns
-    -------
-    str
-        A hash of the package's own source, without figures and report, and of the versions of the
-        libraries that draw. The package's version alone stays the same from one edit to the next.
-    """
-    root = Path(__file__).parents[1]
-    found = hashlib.sha256(" ".join(version(name) for name in LIBRARIES).encode())
-    for path in sorted(root.rglob("*.py")):
-        place = path.relative_to(root)
-        if place.parts[0] not in NOT_OF_ANSWERS:
-            found.update(str(place).encode() + path.read_bytes())
-    return found.hexdigest()
 
 
 def key_of(spec: AnalysisSpec, evidence_hash: str, asked: Any = None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from threading import Thread
+from typing import Any, Final, Protocol
 
 import xarray as xr
 
@@ -169,6 +170,8 @@ class _Run:
     progress: Progress | None
     near: Iterator[tuple[Job, xr.Dataset | None]] | None = None
     handed: list[Job] = field(default_factory=list)
+    _first: bool = True
+    _tried: Future[Any] | None = None
     found: Outcomes = field(default_factory=Outcomes)
 
     def has(self, job: Job, answered: xr.Dataset) -> None:
@@ -191,30 +194,45 @@ class _Run:
         at_once, died = _workers(executor), False
         try:
             while not alone and at_once == 1 and self.near is not None:
-                waiting = [*self._next_near(), *waiting]  # nobody waits for this process
+                waiting = [*self._take(next(self.near, None)), *waiting]  # nobody waits for it
             while (waiting or running or (self.near and not alone)) and not died:
                 # No more at once than there are workers: whoever dies took exactly these with it.
                 while waiting and len(running) < at_once:
                     future = executor.submit(self.work, waiting[0])
                     running[future] = waiting.pop(0)
-                if self.near is not None and not alone:
-                    waiting += self._next_near()
-                patience = 0 if self.near is not None and not alone else None
-                for future in wait(running, patience, return_when=FIRST_COMPLETED).done:
-                    if self._collect(future, running[future]):
+                own = self._trying() if self.near is not None and not alone else None
+                futures: list[Future[Any]] = [*running, *([own] if own is not None else [])]
+                for ended in wait(futures, return_when=FIRST_COMPLETED).done:
+                    if ended is own:
+                        self._tried = None
+                        waiting += self._take(ended.result())
+                    elif self._collect(ended, running[ended]):
                         died = True
                     else:
-                        del running[future]
+                        del running[ended]
         except BrokenProcessPool:
             died = True
         finally:
             abandon(executor, running)
         return list(running.values()) if died else []
 
-    def _next_near(self) -> list[Job]:
-        """Try to answer one more variant here; give it back where a worker must."""
+    def _trying(self) -> Future[Any]:
+        """Answer one more variant here, beside the workers: they are handed work meanwhile.
+
+        Done between two looks at the workers, moves of 15 to 55 s left them idle for 120 of 740 s.
+        The first alone is done so: it draws the base, and a sampler is interrupted where it runs.
+        """
         assert self.near is not None
-        tried = next(self.near, None)
+        if self._tried is None:
+            self._tried, first, self._first = Future(), self._first, False
+            if first:
+                _fulfil(self._tried, self.near)
+            else:
+                Thread(target=_fulfil, args=(self._tried, self.near), daemon=True).start()
+        return self._tried
+
+    def _take(self, tried: tuple[Job, xr.Dataset | None] | None) -> list[Job]:
+        """Keep what was answered here; give it back where a worker must."""
         if tried is None:
             self.near = None
             return []
@@ -244,6 +262,14 @@ class _Run:
         return False
 
 
+def _fulfil(promised: Future[Any], near: Iterator[Any]) -> None:
+    """Give the next of what the driver tries, or the error that it ended with."""
+    try:
+        promised.set_result(next(near, None))
+    except BaseException as error:  # told to whoever waits, who may be another thread
+        promised.set_exception(error)
+
+
 def _workers(executor: Executor) -> int:
     """Ask an executor how many it works on at once."""
     own = getattr(executor, "_max_workers", None)
@@ -253,25 +279,3 @@ def _workers(executor: Executor) -> int:
     if client is not None:
         return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     return os.cpu_count() or 1
-
-
-def in_order(jobs: Mapping[str, Job], structure: Callable[[Job], str]) -> Iterator[Job]:
-    """Put the jobs of one structure side by side, the largest group first.
-
-    Parameters
-    ----------
-    jobs
-        By name.
-    structure
-        Names the compiled graph that a job needs.
-
-    Yields
-    ------
-    Job
-        Each once.
-    """
-    groups: dict[str, list[Job]] = {}
-    for job in jobs.values():
-        groups.setdefault(structure(job), []).append(job)
-    for group in sorted(groups.values(), key=len, reverse=True):
-        yield from group
