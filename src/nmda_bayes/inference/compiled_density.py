@@ -5,20 +5,27 @@ anew in every process, numba's message about arrays of unequal shapes with them:
 network 9 of 13 s of processor time, where all else was kept. Here the wrappers are kept as well.
 
 A graph's data are constants, or one row of numbers that the sampler hands over, to be swapped
-(`nmda_bayes.inference.prepared`).
+(`nmda_bayes.inference.prepared`). One of constants that was compiled before is not rewritten again:
+what its code is called is kept beside it (`nmda_bayes.inference.kept_density`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
+from numba.core.errors import NumbaError
 from pymc.initial_point import make_initial_point_fn
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+
+from nmda_bayes.inference.fingerprint import fingerprint
+from nmda_bayes.inference.kept_density import Known, keep, known
 
 #: The name of the row of data.
 DATA: Final = "data"
@@ -71,11 +78,23 @@ def compiled_density(model: pm.Model) -> Any:
     Any
         As nutpie compiles it.
     """
+    told = fingerprint(model)
+    found = known(told) if told is not None else None
+    if found is not None:
+        ready = _read(model, found)
+        if ready is not None:
+            return ready
+    made, density, variables = _compiled(model)
+    if told is not None and density is not None and variables is not None:
+        keep(told, _known_of(made, density, variables))
+    return made
+
+
+def _compiled(model: pm.Model) -> tuple[Any, str | None, str | None]:
+    """Compile a graph, and say under which keys its code is kept."""
     from nutpie import compile_pymc as parts
 
-    first = make_initial_point_fn(
-        model=model, jitter_rvs=set(model.free_RVs), return_transformed=True
-    )
+    middle = make_initial_point_fn(model=model, return_transformed=True)
     # By fast mathematics a sum depends on what was compiled beside it, and so on what was kept: the
     # first process with a seed would have other draws than the second. Where in the source a node
     # was made, which PyTensor notes for its messages, takes a tenth of the time.
@@ -85,7 +104,7 @@ def compiled_density(model: pm.Model) -> Any:
             mode="NUMBA",
             compute_grad=True,
             join_expanded=True,
-            pymc_initial_point_fn=parts._wrap_with_lock(first),
+            pymc_initial_point_fn=parts._wrap_with_lock(middle),
         )
     dims, coords = parts._prepare_dims_and_coords(model, shapes, moved)
     shared = list(dict.fromkeys([*logp.get_shared(), *expand.get_shared()]))
@@ -93,14 +112,16 @@ def compiled_density(model: pm.Model) -> Any:
     keys = dict.fromkeys(shared, DATA)
     values = {key: np.array(row.get_value(), dtype=float) for row, key in keys.items()}
     sizes = {"size": size, "length": length, "numbers": sum(v.size for v in values.values())}
-    return parts.CompiledPyMCModel(
+    density = _of_c(_DENSITY, _DENSITY_TYPE, logp, sizes)
+    variables = _of_c(_VARIABLES, _VARIABLES_TYPE, expand, sizes)
+    made = parts.CompiledPyMCModel(
         _n_dim=size,
         dims=dims,
         _coords=coords,
         _shapes={name: tuple(shape) for name, _, shape in zip(*shapes, strict=True)},
-        compiled_logp_func=_of_c(_DENSITY, _DENSITY_TYPE, logp, sizes),
-        compiled_expand_func=_of_c(_VARIABLES, _VARIABLES_TYPE, expand, sizes),
-        initial_point_func=initial,
+        compiled_logp_func=density[0],
+        compiled_expand_func=variables[0],
+        initial_point_func=_around(initial),
         shared_data=values,
         shared_var_keys=keys,
         user_data=parts.make_user_data(keys, values),
@@ -110,16 +131,90 @@ def compiled_density(model: pm.Model) -> Any:
         expand_func=expand,
         reparameterized_names=moved,
     )
+    return made, density[1], variables[1]
 
 
-def _of_c(source: str, signature: Any, function: Any, sizes: dict[str, int]) -> Any:
-    """Make a function of C out of one of PyTensor's, kept under a key that has PyTensor's in it."""
+def _read(model: pm.Model, found: Known) -> Any:
+    """Make of what is kept what compiling would make; None where the code is gone."""
+    from nutpie import compile_pymc as parts
+
+    sizes = {"size": found.size, "length": found.length, "numbers": 0}
+    try:
+        density = _loaded(_DENSITY.format(row=""), _DENSITY_TYPE, sizes, found.density)
+        variables = _loaded(_VARIABLES.format(row=""), _VARIABLES_TYPE, sizes, found.variables)
+    except NumbaError:  # nothing of that name is kept, and there is nothing to compile it from
+        return None
+    shapes = [tuple(shape) for shape in found.shapes]
+    coords = {name: pd.Index(list(labels or ())) for name, labels in model.coords.items()}
+    middle = np.array(found.middle)
+    return parts.CompiledPyMCModel(
+        _n_dim=found.size,
+        dims={name: tuple(dims) for name, dims in found.dims.items()},
+        _coords=coords | {parts._UNCONSTRAINED_PARAMETER: pd.Index(found.coordinates)},
+        _shapes=dict(zip(found.names, shapes, strict=True)),
+        compiled_logp_func=density,
+        compiled_expand_func=variables,
+        initial_point_func=_around(lambda seed: middle),
+        shared_data={},
+        shared_var_keys={},
+        user_data=parts.make_user_data({}, {}),
+        n_expanded=found.length,
+        shape_info=(found.names, [], shapes),
+        logp_func=None,
+        expand_func=None,
+        reparameterized_names=found.moved,
+    )
+
+
+def _known_of(made: Any, density: str, variables: str) -> Known:
+    """Say what is to be known of a compiled density of constants."""
+    from nutpie import compile_pymc as parts
+
+    names, _, shapes = made.shape_info
+    return Known(
+        size=int(made.n_dim),
+        length=int(made.n_expanded),
+        names=list(names),
+        shapes=[[int(size) for size in shape] for shape in shapes],
+        dims={name: list(dims) for name, dims in made.dims.items()},
+        coordinates=list(made.coords[parts._UNCONSTRAINED_PARAMETER]),
+        moved=list(made.reparameterized_names),
+        middle=made.initial_point_func.middle(0).tolist(),
+        density=density,
+        variables=variables,
+    )
+
+
+def _around(middle: Callable[[Any], np.ndarray]) -> Any:
+    """Start up to 1 to either side of a place, on the sampler's coordinates, as PyMC does."""
+
+    def first(seed: Any) -> np.ndarray:
+        at = middle(seed)
+        return at + np.random.default_rng(seed).uniform(-1.0, 1.0, at.shape)
+
+    first.middle = middle  # type: ignore[attr-defined]
+    return first
+
+
+def _of_c(
+    source: str, signature: Any, function: Any, sizes: dict[str, int]
+) -> tuple[Any, str | None]:
+    """Make a function of C out of one of PyTensor's, and the key under which it is kept."""
+    source = source.format(row=_ROW if function.get_shared() else "")
+    inner = function.vm.jit_fn
+    key = CACHED_SRC_FUNCTIONS.get(inner.py_func)  # none where an operation cannot be kept
+    if key is not None:
+        key = hashlib.sha256(f"{key} {sizes} {source}".encode()).hexdigest()
+    return _loaded(source, signature, sizes, key, inner), key
+
+
+def _loaded(
+    source: str, signature: Any, sizes: dict[str, int], key: str | None, inner: Any = None
+) -> Any:
+    """Load a function of C by its key, or compile it around one of PyTensor's."""
     from nutpie.compile_pymc import address_as_void_pointer
 
-    source = source.format(row=_ROW if function.get_shared() else "")
-    inner, name = function.vm.jit_fn, source.split("(")[0].split()[-1]
-    known = {
-        "inner": inner,
+    given = {
         "carray": carray,
         "isfinite": np.isfinite,
         "pointer": address_as_void_pointer,
@@ -127,10 +222,11 @@ def _of_c(source: str, signature: Any, function: Any, sizes: dict[str, int]) -> 
         "number": np.float64,
         **sizes,
     }
-    key = CACHED_SRC_FUNCTIONS.get(inner.py_func)  # none where an operation cannot be kept
-    if key is not None:
-        key = hashlib.sha256(f"{key} {sizes} {source}".encode()).hexdigest()
+    given |= {"inner": inner} if inner is not None else {}
     made = compile_numba_function_src(
-        source, name, global_env={"__name__": __name__, **known}, cache_key=key
+        source,
+        source.split("(")[0].split()[-1],
+        global_env={"__name__": __name__, **given},
+        cache_key=key,
     )
     return cfunc(signature, cache=key is not None)(made)
