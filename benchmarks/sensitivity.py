@@ -9,7 +9,8 @@ seed, each written as a spec of its own and fitted cold. The means of their effe
 sweep's, in Monte Carlo errors of their difference.
 
 A machine that others use slows all of them, not evenly: seconds of processor stand beside those on
-the wall. On two idle cores this takes about a quarter of an hour; `--sample 0` leaves out the ten.
+the wall, and the cold fit is the mean of two, before the sweeps and after. On two idle cores this
+takes about a quarter of an hour, and twice that with the ten; `--sample 0` leaves them out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ MODELS = Path(__file__).parents[1] / "models"
 BASE, FILE = MODELS / "benefit_risk.toml", MODELS / "sensitivity.toml"
 COMMAND = Path(sys.executable).with_name("nmda-bayes")
 VARIANTS, SEED, DOSE = 100, 20251122, 1.0
-#: Targets, in cold fits.
-SWEEP_AT_MOST, LEAVE_ONE_OUT_AT_MOST = 10, 5
+#: What each sensitivity analysis is, and its target in cold fits.
+TARGETS = {"hundred": (f"{VARIANTS} variants", 10), "leave": ("leave one study out, all", 5)}
 #: Shifts of prior locations that are added until there are enough variants.
 SHIFTS = {
     "analgesia.log_ed50.location": (-1.0, -0.5, 0.5, 1.0),
@@ -127,29 +128,36 @@ def naive(plan: Plan, found: xr.Dataset, count: int) -> list[Taken]:
     return fits
 
 
-def sweeps(folder: Path, one: Taken, workers: str) -> dict[str, xr.Dataset]:
-    """Run both sensitivity analyses, and print each in cold fits and how its answers were got."""
+def sweeps(folder: Path, workers: str) -> dict[str, tuple[Taken, xr.Dataset]]:
+    """Run both sensitivity analyses, and print how their answers were got."""
     found = {}
-    for label, name, target in (
-        (f"{VARIANTS} variants", "hundred", SWEEP_AT_MOST),
-        ("leave one study out, all", "leave", LEAVE_ONE_OUT_AT_MOST),
-    ):
+    for name in TARGETS:
         out = folder / name
-        run = ("sensitivity", folder / f"{name}.toml", "--out", out, "--workers", workers)
-        taken = timed(*run)
-        print(
-            f"{label:<28}{taken.wall:>8.1f}{taken.processor:>8.1f}{taken.wall / one.wall:>8.1f}"
-            f"{taken.processor / one.processor:>8.1f}{target:>8}",
-            flush=True,
-        )
-        found[name] = xr.load_dataset(out / "sensitivity.nc", engine="h5netcdf")
-    for name, table in found.items():
+        taken = timed("sensitivity", folder / f"{name}.toml", "--out", out, "--workers", workers)
+        table = xr.load_dataset(out / "sensitivity.nc", engine="h5netcdf")
+        found[name] = taken, table
         ways = table["how"].to_numpy().astype(str)
         how, counts = np.unique(ways, return_counts=True)
         told = [f"{n} {way or 'impossible'}" for way, n in zip(how, counts, strict=True)]
         refused = int((~table["passed"].to_numpy() & (ways != "")).sum())
-        print(f"{name}: {', '.join(told)}; {refused} refused by their checks")
+        print(f"{name}: {', '.join(told)}; {refused} refused by their checks", flush=True)
     return found
+
+
+def ratios(fits: list[Taken], found: dict[str, tuple[Taken, xr.Dataset]]) -> float:
+    """Print one line a job, and its ratio to a cold fit against the target."""
+    print(f"{'':<28}{'s':>8}{'CPU s':>8}{'ratio':>8}{'of CPU':>8}{'target':>8}")
+    for one in fits:
+        print(f"{'a cold fit':<28}{one.wall:>8.1f}{one.processor:>8.1f}")
+    wall, processor = (float(np.mean(values)) for values in zip(*map(astuple, fits), strict=True))
+    for name, (taken, _) in found.items():
+        label, target = TARGETS[name]
+        print(
+            f"{label:<28}{taken.wall:>8.1f}{taken.processor:>8.1f}{taken.wall / wall:>8.1f}"
+            f"{taken.processor / processor:>8.1f}{target:>8}",
+            flush=True,
+        )
+    return wall
 
 
 def main() -> None:
@@ -165,13 +173,12 @@ def main() -> None:
         leave = {"why": "Does one trial carry the answer?", "by": ["study"]}
         plan_of({"generate": {"leave_one_out": leave}}, folder / "leave.toml", evidence)
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {said.workers} workers")
-        print(f"{'':<28}{'s':>8}{'CPU s':>8}{'ratio':>8}{'of CPU':>8}{'target':>8}")
-        one = timed("fit", BASE, "--out", folder / "fit")
-        print(f"{'a cold fit':<28}{one.wall:>8.1f}{one.processor:>8.1f}", flush=True)
-        found = sweeps(folder, one, said.workers)["hundred"]
+        before = timed("fit", BASE, "--out", folder / "before")
+        found = sweeps(folder, said.workers)
+        wall = ratios([before, timed("fit", BASE, "--out", folder / "after")], found)
         if said.sample:
-            fits = naive(plan, found, said.sample)
-            each = float(np.mean([taken.wall for taken in fits])) / one.wall
+            fits = naive(plan, found["hundred"][1], said.sample)
+            each = float(np.mean([taken.wall for taken in fits])) / wall
             print(
                 f"a loop of cold fits: {VARIANTS * each:.0f} x a cold fit for {VARIANTS},"
                 f" by the {len(fits)} of them"

@@ -13,16 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import nutpie
-import pandas as pd
-import tomli_w
 from typer.testing import CliRunner
 
 from nmda_bayes.cli import app
-from nmda_bayes.inference import nuts, read_fit
+from nmda_bayes.garbage import look_rarely
 
 SPEC = Path(__file__).parents[2] / "tests" / "reference" / "triptans_hierarchical.toml"
-SAMPLING = {"draws": 1000, "tune": 400, "chains": 4, "target_accept": 0.9, "seed": 1}
+SAMPLING = {"draws": 1000, "tune": 300, "chains": 4, "target_accept": 0.9, "seed": 1}
 NAMES = ("emax_location", "emax_between_agent", "log_ed50_location", "log_ed50_between_agent",
          "heterogeneity_sd", "emax", "ed50")  # fmt: skip
 
@@ -44,6 +41,13 @@ def timed(name: str, act: Any, **more: Any) -> Any:
 
 def main(arms: str, out: str) -> None:
     """Fit, and write draws and seconds."""
+    look_rarely()  # as a verb does, before it imports what is heavy
+    import nutpie
+    import pandas as pd
+    import tomli_w
+
+    from nmda_bayes.inference import nuts, read_fit
+
     nuts.compiled_density = timed("compiling", nuts.compiled_density)
     nutpie.sample = timed("sampling", nutpie.sample, cores=2)
     content = tomllib.loads(SPEC.read_text(encoding="utf-8")) | {"sampling": SAMPLING}
