@@ -19,7 +19,7 @@ from nmda_bayes.cli import app
 from nmda_bayes.garbage import look_rarely
 
 SPEC = Path(__file__).parents[2] / "tests" / "reference" / "triptans_hierarchical.toml"
-SAMPLING = {"draws": 1000, "tune": 300, "chains": 4, "target_accept": 0.9, "seed": 1}
+SAMPLING = {"draws": 1000, "tune": 200, "chains": 4, "target_accept": 0.9, "seed": 1}
 NAMES = ("emax_location", "emax_between_agent", "log_ed50_location", "log_ed50_between_agent",
          "heterogeneity_sd", "emax", "ed50")  # fmt: skip
 
@@ -46,8 +46,12 @@ def main(arms: str, out: str) -> None:
     import pandas as pd
     import tomli_w
 
-    from nmda_bayes.inference import nuts, read_fit
+    from nmda_bayes import inference
+    from nmda_bayes.inference import nuts
 
+    kept: dict[str, Any] = {}
+    write = inference.write_fit
+    inference.write_fit = lambda fit, path: write(kept.setdefault("fit", fit), path)
     nuts.compiled_density = timed("compiling", nuts.compiled_density)
     nutpie.sample = timed("sampling", nutpie.sample, cores=2)
     content = tomllib.loads(SPEC.read_text(encoding="utf-8")) | {"sampling": SAMPLING}
@@ -58,8 +62,7 @@ def main(arms: str, out: str) -> None:
     )
     if told.exit_code not in (0, 3):
         sys.exit(told.output)
-    fit = read_fit(Path(out) / "fit")
-    columns = {}
+    fit, columns = kept["fit"], {}
     for name in NAMES:
         draws = fit["posterior"][name]
         if "agent" in draws.dims:

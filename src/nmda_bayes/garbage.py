@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from typing import Final
 
@@ -14,9 +15,13 @@ BEFORE_THE_OLDER: Final = 50
 
 
 def look_rarely() -> None:
-    """Look for garbage rarely from here on.
+    """Look for garbage rarely from here on, and not at the end, when all memory is given back.
+
+    To go through the graphs once more at the end of a fit of the triptans network took 1.4 of 17 s.
 
     For processes of the command line and of workers. A process that only imports this package
     belongs to whoever imports it, and is left as it is.
     """
     gc.set_threshold(BETWEEN_LOOKS, BEFORE_THE_OLDER, BEFORE_THE_OLDER)
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)

@@ -126,11 +126,9 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTre
     seed = spec.sampling.seed
     prior, foretold = prior_draws(model, PRIOR_DRAWS, seed)
     predicted = predictive_draws(model, result, seed)
-    posterior = result["posterior"].to_dataset()
     # Power-scaling asks about the priors that the analyst wrote, not about the offsets.
     written = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
-    log_prior = log_densities(model, posterior, written)
-    likelihood = _log_likelihood(model, result)
+    log_prior, likelihood = _densities(model, result, written)
     for name, tree in (
         ("prior", prior),
         ("prior_predictive", foretold),
@@ -143,24 +141,27 @@ def _add_predictions(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTre
     _publish(result, spec, design)
 
 
-def _log_likelihood(model: pm.Model, result: xr.DataTree) -> xr.Dataset:
-    """Evaluate the density of every report; rows with one density between them by PyMC."""
+def _densities(
+    model: pm.Model, result: xr.DataTree, written: list[str]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Evaluate the densities of priors and reports; rows with one density between them by PyMC."""
     names = [v.name for v in model.observed_RVs]
     joint = [v.name for v in model.observed_RVs if isinstance(v.owner.op, MvNormalRV)]
     single = [name for name in names if name not in joint]
-    found = log_densities(model, result["posterior"].to_dataset(), single) if single else None
-    if not joint:
-        assert found is not None
-        return found
-    together = pm.compute_log_likelihood(
-        result,
-        var_names=joint,
-        extend_inferencedata=False,
-        progressbar=False,
-        compile_kwargs=CHEAP,
-    )
-    together = together if isinstance(together, xr.Dataset) else together.to_dataset()
-    return together if found is None else found.merge(together)[names]
+    # Asked for at once what both stand on is worked out once.
+    found = log_densities(model, result["posterior"].to_dataset(), [*written, *single])
+    likelihood = found[single]
+    if joint:
+        together = pm.compute_log_likelihood(
+            result,
+            var_names=joint,
+            extend_inferencedata=False,
+            progressbar=False,
+            compile_kwargs=CHEAP,
+        )
+        together = together if isinstance(together, xr.Dataset) else together.to_dataset()
+        likelihood = likelihood.merge(together)[names]
+    return found[written], likelihood
 
 
 def _publish(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTree) -> None:
