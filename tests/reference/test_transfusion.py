@@ -89,7 +89,7 @@ def test_the_page_says_that_the_prior_of_heterogeneity_decides(fitted):
     code, folder = fitted("transfusion_vague", "transfusion", "run")
     assert code == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
-    # Power-scaling moves it by 0.071 for the prior and by 0.051 for the likelihood, and 0.05 divides
+    # Power-scaling moves it by 0.071 for the prior and 0.051 for the likelihood, and 0.05 divides
     # what is said of the latter; that the prior decides both say.
     words = ("strong prior / weak likelihood", "potential prior-data conflict")
     assert any(f"{one}: heterogeneity_sd" in page.lower() for one in words)
