@@ -98,7 +98,7 @@ def test_another_line_of_code_makes_another_fingerprint(monkeypatch: pytest.Monk
 
 
 def test_code_that_is_not_ours_has_none():
-    """A curve of a notebook may change from one run to the next, and its name with it or not."""
+    """An operation of a notebook may change from one run to the next, its name with it or not."""
 
     class Odd(Op):
         __props__ = ()

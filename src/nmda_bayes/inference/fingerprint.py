@@ -1,8 +1,8 @@
 """What a graph computes, as one short text: two graphs of one fingerprint have one density.
 
 Node by node, in the order of computation: the operation with all that it holds, where its inputs
-come from, and the constants bit by bit. What cannot be told apart so, as a function that stands in
-a notebook, has no fingerprint.
+come from, and the constants bit by bit. A formula of a notebook is told so as any other; an
+operation whose code stands in one is known by its name alone, and has no fingerprint.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ class _Run:
         """Answer one more variant here, beside the workers: they are handed work meanwhile.
 
         Done between two looks at the workers, moves of 15 to 55 s left them idle for 120 of 740 s.
-        The first alone is done so: it draws the base, and a sampler is interrupted where it runs.
+        Only the first is done here and now: it draws the base, and can then be interrupted.
         """
         assert self.near is not None
         if self._tried is None:
