@@ -13,10 +13,12 @@ import pytensor.tensor as pt
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from pymc.model.fgraph import clone_model
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import nuts
+from nmda_bayes.inference.anchoring import anchor_weights, anchored
 from nmda_bayes.inference.prepared import _packed, prepare, same_structure, weighable
 from nmda_bayes.model import CHEAP, model_of
 from nmda_bayes.priors import BOUNDS, FAMILIES, random_variable
@@ -115,23 +117,37 @@ def points(model: pm.Model) -> np.ndarray:
 @pytest.mark.parametrize("name", CASES)
 def test_swapped_numbers_give_the_density_and_gradient_of_a_graph_built_anew(name):
     spec_of, frame = CASES[name]
-    base, fresh = built(spec_of(1.0), frame), built(spec_of(1.3), other_numbers(frame))
+    (base, first), (fresh, then) = (
+        anchors(spec_of(1.0), frame),
+        anchors(spec_of(1.3), other_numbers(frame)),
+    )
     assert same_structure(base, fresh)
-    packed, row = _packed(base)
+    packed, row, pieces = _packed(base, first)
     here = points(base)
-    swapped, anew = density_and_slope(packed), density_and_slope(fresh)
-    row.set_value(_row(base, base))
+    swapped, anew = (
+        density_and_slope(anchored(graph, given))
+        for graph, given in ((packed, pieces), (clone_model(fresh), then))
+    )
+    row.set_value(_row(base, base, first))
     before = swapped(here[0])[0]
-    row.set_value(_row(base, fresh))
+    row.set_value(_row(base, fresh, then))
     assert abs(before / anew(here[0])[0] - 1) > 1e-4  # the numbers do move it
     for at in here:
         assert_allclose(swapped(at)[0], anew(at)[0], rtol=1e-10)
         assert_allclose(swapped(at)[1], anew(at)[1], rtol=1e-8, atol=1e-8)
 
 
-def _row(base: pm.Model, other: pm.Model) -> np.ndarray:
-    """The data of a graph in the order of another, as `Prepared` hands them over."""
-    return np.concatenate([other[v.name].get_value().ravel() for v in base.data_vars])
+def anchors(spec: AnalysisSpec, frame: pd.DataFrame) -> tuple[pm.Model, dict[str, xr.DataArray]]:
+    """A graph, and where its trials tell of what is shared."""
+    design = build_design(spec, load_evidence(frame))
+    model = model_of(spec, design)
+    return model, anchor_weights(model, spec, design)
+
+
+def _row(base: pm.Model, other: pm.Model, weights: dict[str, xr.DataArray]) -> np.ndarray:
+    """The numbers of a graph in the order of another, as `Prepared` hands them over."""
+    held = [other[v.name].get_value() for v in base.data_vars]
+    return np.concatenate([np.ravel(value) for value in (*held, *weights.values())])
 
 
 def test_the_numbers_of_every_family_are_data_but_for_its_bounds():

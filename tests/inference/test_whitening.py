@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pymc as pm
-import pytensor
 import pytest
 from numpy.testing import assert_allclose
 from pymc.model.transform.optimization import freeze_dims_and_data
@@ -21,6 +20,7 @@ from nmda_bayes.inference.whitening import whitened
 from nmda_bayes.model import CHEAP, model_of
 from nmda_bayes.spec import AnalysisSpec
 from tests import specs
+from tests.inference.same_density import assert_same_density, at_random
 
 TRIPTANS = Path("tests/reference/triptans.csv")
 WHITENED = "whitened"
@@ -63,11 +63,6 @@ def graphs(case: str) -> tuple[pm.Model, pm.Model]:
     return plain, whitened(plain, spec, design)
 
 
-def at_random(model: pm.Model, seed: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {name: 0.5 * rng.normal(size=np.shape(v)) for name, v in model.initial_point().items()}
-
-
 def moved(model: pm.Model) -> list[Any]:
     """The variables that are whitened."""
     changes = model.rvs_to_transforms
@@ -78,29 +73,7 @@ def moved(model: pm.Model) -> list[Any]:
 def test_the_density_is_the_plain_graphs_with_the_jacobian(case: str):
     plain, fast = graphs(case)
     assert moved(fast)
-    values = fast.value_vars
-    points = [at_random(fast, seed) for seed in (1, 2)]
-    natural = pytensor.function(
-        values, fast.replace_rvs_by_values(fast.free_RVs), on_unused_input="ignore", **CHEAP
-    )
-    stretch = pytensor.function(
-        values,
-        [c.log_jac_det(v) for v, rv in zip(values, fast.free_RVs, strict=True)
-         if (c := fast.rvs_to_transforms[rv]) is not None],
-        on_unused_input="ignore", **CHEAP,
-    )  # fmt: skip
-    of_plain = plain.compile_fn(plain.logp(jacobian=False), inputs=plain.value_vars, **CHEAP)
-    of_fast = fast.compile_logp(**CHEAP)
-    for point in points:
-        at = [point[v.name] for v in values]
-        backwards = {rv.name: x for rv, x in zip(fast.free_RVs, natural(*at), strict=True)}
-        here = {}
-        for rv in plain.free_RVs:
-            x, change = backwards[rv.name], plain.rvs_to_transforms[rv]
-            there = x if change is None else change.forward(x, *rv.owner.inputs).eval(**CHEAP)
-            here[plain.rvs_to_values[rv].name] = there
-        expected = of_plain(here) + sum(s.sum() for s in stretch(*at))
-        assert_allclose(of_fast(point), expected, rtol=1e-9)
+    assert_same_density(plain, fast)
 
 
 def test_the_gradient_is_that_of_the_density():

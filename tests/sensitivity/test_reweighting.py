@@ -118,6 +118,17 @@ class TestPriors:
         assert (found.k_hat, found.effective) == (0.0, pytest.approx(2 * DRAWS))
         assert_allclose(np.exp(found.log_weight), 1 / (2 * DRAWS))
 
+    def test_where_some_draws_leave_too_few_all_are_weighed(
+        self, base, weigher, design, monkeypatch
+    ):
+        monkeypatch.setattr("nmda_bayes.sensitivity.reweighting.WEIGHED", 500)
+        of_some, variant = Weigher(base), spec_of(scale=5.0)
+        assert of_some.weigh(spec_of(scale=19.0), design).log_weight.size == 500
+        found = of_some.weigh(variant, design)
+        assert_allclose(found.log_weight, weigher.weigh(variant, design).log_weight)
+        assert found.reliable
+        assert resampled(of_some.every, found, 1).sizes["draw"] == DRAWS
+
     def test_another_family_of_the_same_support_is_weighed(self, base, weigher, design):
         variant = spec_of(sd=specs.prior("LogNormal", mu=0.5, sigma=0.5))
         found = weigher.weigh(variant, design)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from pytensor.xtensor import as_xtensor
 from nmda_bayes.design import OUTCOMES, WEIGHT
 from nmda_bayes.dims import ARM
 from nmda_bayes.inference import nuts
+from nmda_bayes.inference.anchoring import anchor_weights, anchored
 from nmda_bayes.inference.compiled_density import DATA
 from nmda_bayes.model import model_of
 from nmda_bayes.spec import AnalysisSpec, SamplingSpec
@@ -49,8 +50,9 @@ def prepare(spec: AnalysisSpec, design: xr.DataTree) -> Prepared:
     """
     design = weighable(design)
     model = model_of(spec, design)
-    packed, row = _packed(model)
-    return Prepared(spec, design, model, row, nuts.compiled(packed))
+    weights = anchor_weights(model, spec, design)
+    packed, row, pieces = _packed(model, weights)
+    return Prepared(spec, design, model, row, nuts.compiled(anchored(packed, pieces)))
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,13 @@ class Prepared:
         ValueError
             If the structure differs: see `accepts`.
         """
-        model = model_of(spec or self.spec, weighable(design or self.design))
+        spec, design = spec or self.spec, weighable(design or self.design)
+        model = model_of(spec, design)
         if not same_structure(self.model, model):
             raise ValueError("another structure than was compiled: prepare it anew")
-        numbers = np.concatenate([model[v.name].get_value().ravel() for v in self.model.data_vars])
+        held = [model[v.name].get_value() for v in self.model.data_vars]
+        held += [weight.to_numpy() for weight in anchor_weights(model, spec, design).values()]
+        numbers = np.concatenate([value.ravel() for value in held])
         swapped = self.compiled.with_data(**{DATA: numbers})
         ready = dataclasses.replace(swapped, initial_point_func=self._first(numbers))
         return nuts.draw(ready, settings, progress)
@@ -149,25 +154,29 @@ class Prepared:
         return first
 
 
-def _packed(model: pm.Model) -> tuple[pm.Model, Any]:
-    """Put all data of a graph into one row of numbers.
+def _packed(
+    model: pm.Model, weights: Mapping[str, xr.DataArray]
+) -> tuple[pm.Model, Any, dict[str, Any]]:
+    """Put all data of a graph, and the weights of its anchors, into one row of numbers.
 
     nutpie unpacks every datum by code of its own: with the 26 of the primary analysis compiling
     took 31 s of processor time, with one row of them 14 s, as with constants.
     """
-    held = [(data, data.get_value()) for data in model.data_vars]
+    held = {data.name: (data.get_value(), data.type.dims) for data in model.data_vars}
+    held |= {f"{name}.anchor": (w.to_numpy(), w.dims) for name, w in weights.items()}
     row = pytensor.shared(
-        np.concatenate([value.ravel() for _, value in held]),
+        np.concatenate([value.ravel() for value, _ in held.values()]),
         name=DATA,
-        shape=(sum(value.size for _, value in held),),
+        shape=(sum(value.size for value, _ in held.values()),),
     )
     pieces, start = {}, 0
-    for data, value in held:
+    for name, (value, dims) in held.items():
         piece = row[start : start + value.size] if value.ndim else row[start]
         piece = piece.reshape(value.shape) if value.ndim > 1 else piece
-        pieces[data.name] = as_xtensor(piece, dims=data.type.dims)
+        pieces[name] = as_xtensor(piece, dims=dims)
         start += value.size
-    return do(model, pieces, make_interventions_shared=False), row
+    anchors = {name: pieces.pop(f"{name}.anchor") for name in weights}
+    return do(model, pieces, make_interventions_shared=False), row, anchors
 
 
 def weighable(design: xr.DataTree) -> xr.DataTree:

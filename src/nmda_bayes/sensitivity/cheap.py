@@ -110,7 +110,7 @@ class _Cheap:
         start = time.perf_counter()
         found, draws, how = (
             self._weigher.weigh(job.spec, job.design),
-            self._weigher.draws,
+            self._weigher.every,
             work.REWEIGHTED,
         )
         if found is None:

@@ -43,8 +43,8 @@ from nmda_bayes.sensitivity.differences import Difference, difference
 from nmda_bayes.spec import AnalysisSpec
 
 #: Draws that are weighed, evenly thinned. Of 1,000 the k-hat of one trial of the primary analysis
-#: was 0.59; of 4,000 it was 0.91, with 57 effective draws. Its 8,000 are worth 1,300 to 4,000
-#: independent ones, so that more would tell no more, and answers cost as many draws.
+#: was 0.59; of 4,000 it was 0.91, with 57 effective draws. Answers cost as many draws, and so all
+#: of them are weighed only where these leave too few and no density of a trial is asked for.
 WEIGHED: Final = 4000
 
 
@@ -91,12 +91,17 @@ class Weigher:
     density
         `nmda_bayes.checks.study_density` of it, where it is at hand; worked out when it is first
         asked for if None.
+
+    Attributes
+    ----------
+    every, draws
+        The fit's draws, and those that are weighed at first.
     """
 
     def __init__(self, fit: xr.DataTree, density: xr.Dataset | None = None) -> None:
-        posterior = fit["posterior"].to_dataset()
-        count = posterior.sizes[CHAIN] * posterior.sizes[DRAW]
-        self.draws = posterior.isel({DRAW: slice(None, None, max(1, -(-count // WEIGHED)))})
+        self.every = fit["posterior"].to_dataset()
+        count = self.every.sizes[CHAIN] * self.every.sizes[DRAW]
+        self.draws = self.every.isel({DRAW: slice(None, None, max(1, -(-count // WEIGHED)))})
         self.fit, self._given = fit, density
         self._design = weighable(fit.children["design"])
         self.model = model_of(spec_of(fit), self._design)
@@ -119,18 +124,25 @@ class Weigher:
         if asked is None:
             return None
         new, found = asked
-        draws = self.draws
-        log_ratio = xr.zeros_like(draws[CHAIN] * draws[DRAW], float)
         if found.gone:
             if self.density is None:
                 return None
             log_density = self.density["log_density"]
             log_ratio = -log_density.sel({STUDY: list(found.gone)}).sum(STUDY)
-            draws = draws.sel({dim: log_density[dim] for dim in SAMPLE})
-        if found.priors:
-            log_ratio = log_ratio + log_prior(new, found.priors, draws)
-            log_ratio = log_ratio - log_prior(self.model, found.priors, draws)
-        return weights_of(log_ratio.reset_coords(drop=True))
+            draws = self.draws.sel({dim: log_density[dim] for dim in SAMPLE})
+            return weights_of(log_ratio + self._of_priors(new, found, draws))
+        some = weights_of(self._of_priors(new, found, self.draws))
+        more = self.every.sizes[DRAW] / self.draws.sizes[DRAW]
+        if some.reliable or more == 1 or more * some.effective < ESS_AT_LEAST:
+            return some
+        return weights_of(self._of_priors(new, found, self.every))
+
+    def _of_priors(self, new: pm.Model, found: Difference, draws: xr.Dataset) -> xr.DataArray:
+        """How much more likely the variant's priors make each draw than the base's, as a log."""
+        if not found.priors:
+            return xr.zeros_like(draws[CHAIN] * draws[DRAW], float)
+        ratio = log_prior(new, found.priors, draws) - log_prior(self.model, found.priors, draws)
+        return ratio.reset_coords(drop=True)
 
     def difference(
         self, spec: AnalysisSpec, design: xr.DataTree
@@ -268,6 +280,7 @@ def weights_of(log_ratio: xr.DataArray) -> Reweighting:
     Reweighting
         The weights.
     """
+    log_ratio = log_ratio.reset_coords(drop=True)
     weight = xr.apply_ufunc(np.exp, log_ratio - log_ratio.max())
     share = 1.0
     if float(log_ratio.std()) >= NO_CHANGE:

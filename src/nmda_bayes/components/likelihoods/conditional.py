@@ -51,10 +51,6 @@ class Ways:
         a trial's own.
     trial
         Place of each piece's trial among the trials, dim piece.
-    piece
-        Places of each trial's pieces, dims study and part; 0 where it has fewer.
-    absent
-        0, or minus infinity where it has fewer; the same dims.
     """
 
     arm: np.ndarray
@@ -63,8 +59,6 @@ class Ways:
     events: np.ndarray
     log_count: np.ndarray
     trial: np.ndarray
-    piece: np.ndarray
-    absent: np.ndarray
 
 
 def count_ways(events: np.ndarray, n: np.ndarray) -> int:
@@ -137,20 +131,16 @@ def ways_of(reported: xr.Dataset) -> Ways:
     first = np.cumsum([0, *parts])
     table = np.zeros((first[-1] * PIECE, slots))
     log_count = np.full(first[-1] * PIECE, -np.inf)
-    piece = np.zeros((len(studies), max(parts)), int)
-    absent = np.full(piece.shape, -np.inf)
     for row, (mine, one) in enumerate(zip(arms, ways, strict=True)):
         arm[row, : len(mine)], held[row, : len(mine)] = mine, True
         own = slice(first[row] * PIECE, first[row] * PIECE + len(one))
         table[own, : len(mine)] = one
         log_count[own] = log_combinations(n[mine], one).sum(axis=1)
-        piece[row, : parts[row]] = np.arange(first[row], first[row + 1])
-        absent[row, : parts[row]] = 0.0
     place = {study: row for row, study in enumerate(studies)}
     return Ways(
         arm, held, np.array([place[name] for name in names]),
         table.reshape(-1, PIECE, slots), log_count.reshape(-1, PIECE),
-        np.repeat(np.arange(len(studies)), parts), piece, absent,
+        np.repeat(np.arange(len(studies)), parts),
     )  # fmt: skip
 
 
@@ -195,8 +185,6 @@ def hypergeometric(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
         named_data(f"{dim}.log_count", ways.log_count, of[:2]).values,
         named_data(f"{dim}.ways", ways.events, of).values,
         ways.trial,
-        ways.piece,
-        ways.absent,
         ways.arm,
         ways.held.astype(float),
         ways.study,

@@ -14,9 +14,10 @@ from pymc.distributions.distribution import Discrete
 from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.random.op import RandomVariable
 
-#: Dims of log_count, events, trial, piece, absent, arm, held and study; PyTensor puts the arms' dim
-#: before them.
-DIMS = (2, 3, 1, 2, 2, 2, 2, 1)
+from nmda_bayes.components.likelihoods.log_ways import log_ways
+
+#: Dims of log_count, events, trial, arm, held and study; PyTensor puts the arms' dim before them.
+DIMS = (2, 3, 1, 2, 2, 1)
 
 
 def _bare(ways: tuple[Any, ...]) -> list[Any]:
@@ -29,9 +30,9 @@ class NoncentralHypergeometricRV(RandomVariable):  # type: ignore[misc]
 
     name = "noncentral_hypergeometric"
     # Linear predictor and people of the arms; ways by piece, and by arm of the trial; the trial of
-    # each piece, the pieces of each trial, and which of these there are; where a trial's arms stand
-    # among all, which of its slots has one, and the trial of each arm.
-    signature = "(),(),(p,w),(p,w,k),(p),(s,q),(s,q),(s,k),(s,k),(a)->()"
+    # each piece; where a trial's arms stand among all, which of its slots has one, and the trial of
+    # each arm.
+    signature = "(),(),(p,w),(p,w,k),(p),(s,k),(s,k),(a)->()"
     dtype = "int64"
     _print_name = ("NoncentralHypergeometric", r"\operatorname{NoncentralHypergeometric}")
     one_draw_a_call = True
@@ -39,7 +40,7 @@ class NoncentralHypergeometricRV(RandomVariable):  # type: ignore[misc]
     @classmethod
     def rng_fn(cls, rng: np.random.Generator, eta: Any, n: Any, *ways_and_size: Any) -> np.ndarray:
         """Draw which of its ways each trial goes, each as likely as its weight says."""
-        log_count, events, trial, _, _, arm, held, _ = _bare(ways_and_size[:-1])
+        log_count, events, trial, arm, held, _ = _bare(ways_and_size[:-1])
         by_slot = (eta[arm] - eta[arm[:, :1]]) * held
         every = log_count + (events * by_slot[trial][:, None, :]).sum(axis=-1)
         drawn = np.zeros(eta.shape, dtype=np.int64)
@@ -74,18 +75,11 @@ class NoncentralHypergeometric(Discrete):  # type: ignore[misc]
     @staticmethod
     def logp(value: Any, eta: Any, n: Any, *ways: Any) -> Any:
         """Log density over the arms, an equal share of its trial's on each."""
-        log_count, events, trial, piece, absent, arm, held, study = _bare(ways)
+        log_count, events, trial, arm, held, study = _bare(ways)
         # Against the trial's first arm: a level that all arms have would cancel with large terms.
         by_slot = (eta[arm] - eta[arm[:, :1]]) * held
         chosen, people = value[arm] * held, n[arm] * held
         count = pt.gammaln(people + 1) - pt.gammaln(chosen + 1) - pt.gammaln(people - chosen + 1)
-        every = log_count + (events * by_slot[trial][:, None, :]).sum(axis=-1)
-        log_sum = _log_sum(_log_sum(every)[piece] + absent)
+        log_sum = log_ways(by_slot, log_count, events, trial)
         of_study = (count + chosen * by_slot).sum(axis=1) - log_sum
         return (of_study / held.sum(axis=1))[study]
-
-
-def _log_sum(logs: Any) -> Any:
-    """Sum of each row on the scale of logarithms; the first of a row is above minus infinity."""
-    top = logs.max(axis=1)
-    return top + pt.log(pt.exp(logs - top[:, None]).sum(axis=1))
