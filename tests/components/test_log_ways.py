@@ -22,7 +22,7 @@ AT = np.array([[0.3, -1.2], [0.0, 2.5]])
 
 def by_hand(effects: np.ndarray) -> np.ndarray:
     every = LOG_COUNT + (EVENTS * effects[TRIAL][:, None, :]).sum(axis=2)
-    return np.array([logsumexp(every[TRIAL == t]) for t in (0, 1)])
+    return np.array([logsumexp(every[t == TRIAL]) for t in (0, 1)])
 
 
 def test_is_the_log_of_the_sum():

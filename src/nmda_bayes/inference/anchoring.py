@@ -179,15 +179,15 @@ class _Anchored(Transform):  # type: ignore[misc]
 
     name = "anchored"
 
-    def __init__(self, rest: Any) -> None:
-        self._rest = rest
+    def __init__(self, off: Any) -> None:
+        self._off = off
 
     def forward(self, value: Any, *inputs: Any) -> Any:
         """Start in the middle, where the offsets are 0."""
         return value
 
     def backward(self, value: Any, *inputs: Any) -> Any:
-        return value - self._rest
+        return value - self._off
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         return px.zeros_like(value)

@@ -51,7 +51,7 @@ def weigh(outcome: Outcome, observed: Sequence[Any]) -> None:
     for variable in observed:
         (dim,) = model.named_vars_to_dims[variable.name]
         where = np.array([places[label] for label in model.coords[dim]])
-        rows = _log_density(variable, model.rvs_to_values[variable])
+        rows = log_density_of_rows(variable, model.rvs_to_values[variable])
         factors.append(((weight[where] - 1.0) * rows).sum())
     pm.Potential(outcome.name(WEIGHING), pt.stack(factors).sum())
 
@@ -66,8 +66,21 @@ def _places(outcome: Outcome) -> dict[Any, int]:
     return found
 
 
-def _log_density(variable: Any, value: Any) -> Any:
-    """Give the log density of each row."""
+def log_density_of_rows(variable: Any, value: Any) -> Any:
+    """Give the log density of each row, as it is weighed.
+
+    Parameters
+    ----------
+    variable
+        An observed variable of the graph.
+    value
+        What was observed.
+
+    Returns
+    -------
+    Any
+        One log density a row, a tensor.
+    """
     if not isinstance(variable.owner.op, MvNormalRV):
         return given_its_arguments(variable, value)
     return whitened(variable, value)
