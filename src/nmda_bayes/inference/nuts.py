@@ -95,7 +95,7 @@ def _log_density(model: pm.Model) -> Any:
 
     PyMC 6.3 does so for the densities of variables, and forgets potentials. It also rewrites them
     before the potentials are added: of weighed rows the density of each then stood twice in what is
-    compiled, with all that eta comes of (885 nodes for 817 on the primary analysis). They are
+    compiled, with all that eta comes of (895 nodes for 804 on the primary analysis). They are
     written here as the weighing writes them.
     """
     if any(str(one.name).endswith(WEIGHING) for one in model.potentials):

@@ -52,7 +52,8 @@ def prepare(spec: AnalysisSpec, design: xr.DataTree) -> Prepared:
     model = model_of(spec, design)
     weights = anchor_weights(model, spec, design)
     packed, row, pieces = _packed(model, weights)
-    return Prepared(spec, design, model, row, nuts.compiled(anchored(packed, pieces)))
+    compiled = nuts.compiled(anchored(packed, pieces))
+    return Prepared(spec, design, model, row, compiled, weights)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Prepared:
         Its data, one after the other, as the compiled density takes them.
     compiled
         As nutpie compiles it.
+    weights
+        Of its anchors, which follow its data in the row.
     """
 
     spec: AnalysisSpec
@@ -76,6 +79,7 @@ class Prepared:
     model: pm.Model
     row: Any
     compiled: Any
+    weights: Mapping[str, xr.DataArray]
     _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
 
     def accepts(self, spec: AnalysisSpec, design: xr.DataTree) -> bool:
@@ -131,7 +135,8 @@ class Prepared:
         if not same_structure(self.model, model):
             raise ValueError("another structure than was compiled: prepare it anew")
         held = [model[v.name].get_value() for v in self.model.data_vars]
-        held += [weight.to_numpy() for weight in anchor_weights(model, spec, design).values()]
+        found = anchor_weights(model, spec, design)
+        held += [found.get(name, own).to_numpy() for name, own in self.weights.items()]
         numbers = np.concatenate([value.ravel() for value in held])
         swapped = self.compiled.with_data(**{DATA: numbers})
         ready = dataclasses.replace(swapped, initial_point_func=self._first(numbers))

@@ -46,6 +46,23 @@ def log_ways(effects: Any, log_count: Any, events: Any, trial: Any) -> Any:
     return _LogWays()(*given)[0]
 
 
+def every_way(effects: Array, log_count: Array, events: Array, trial: Array) -> Array:
+    """Give the log weight of every way.
+
+    Parameters
+    ----------
+    effects, log_count, events, trial
+        Numbers, as `log_ways` takes them.
+
+    Returns
+    -------
+    np.ndarray
+        log_count + events · effects, dims piece and way.
+    """
+    found: Array = log_count + (events * effects[trial][:, None, :]).sum(axis=-1)
+    return found
+
+
 class _LogWays(Op):  # type: ignore[misc]
     """The log of the sum, and the mean number of events of each arm."""
 
@@ -62,8 +79,8 @@ class _LogWays(Op):  # type: ignore[misc]
         return [shapes[0][:1], shapes[0]]
 
     def perform(self, node: Apply, inputs: list[Array], outputs: list[list[Any]]) -> None:
-        effects, log_count, events, trial = inputs
-        every = log_count + (events * effects[trial][:, None, :]).sum(axis=-1)
+        effects, _, events, trial = inputs
+        every = every_way(*inputs)
         top = np.full(len(effects), -np.inf)
         np.maximum.at(top, trial, every.max(axis=1))
         weight = np.exp(every - top[trial][:, None])

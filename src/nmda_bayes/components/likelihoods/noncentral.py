@@ -14,7 +14,7 @@ from pymc.distributions.distribution import Discrete
 from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor.random.op import RandomVariable
 
-from nmda_bayes.components.likelihoods.log_ways import log_ways
+from nmda_bayes.components.likelihoods.log_ways import every_way, log_ways
 
 #: Dims of log_count, events, trial, arm, held and study; PyTensor puts the arms' dim before them.
 DIMS = (2, 3, 1, 2, 2, 1)
@@ -42,7 +42,7 @@ class NoncentralHypergeometricRV(RandomVariable):  # type: ignore[misc]
         """Draw which of its ways each trial goes, each as likely as its weight says."""
         log_count, events, trial, arm, held, _ = _bare(ways_and_size[:-1])
         by_slot = (eta[arm] - eta[arm[:, :1]]) * held
-        every = log_count + (events * by_slot[trial][:, None, :]).sum(axis=-1)
+        every = every_way(by_slot, log_count, events, trial)
         drawn = np.zeros(eta.shape, dtype=np.int64)
         for row, share in enumerate(rng.random(len(arm))):
             mine = every[trial == row].ravel()
