@@ -7,336 +7,133 @@ The whole workflow::
     evidence = nb.load_evidence()
     spec = nb.AnalysisSpec.from_toml("models/benefit_risk.toml")
     fit = nb.fit(spec, evidence)
-    nb.check(fit)
+    nb.diagnose(fit)
     nb.write_report("report.html", fit)
 
-Names are imported when they are first used: PyMC takes seconds to import, and looking at the
-evidence does not need it.
+Names and submodules are imported on first use, because PyMC takes seconds to import.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from nmda_bayes.checks import (
-        Checks,
-        averaged,
-        check,
-        power_scaling,
-        stack,
-        study_density,
-        study_elpd,
-        study_influence,
-    )
-    from nmda_bayes.errors import EvidenceError, Fault, FitError, InputError, SpecError
-    from nmda_bayes.estimands import (
-        contrasts,
-        deviance_table,
-        dose_response,
-        effect_over_time,
-        effective_dose,
-        effects_with_bias,
-        hours_of_relief,
-        inconsistency,
-        league_frame,
-        league_table,
-        network_parts,
-        node_splits,
-        node_splitting,
-        number_needed,
-        outlying_trials,
-        pooling_report,
-        pooling_words,
-        ranks,
-        regimen_over_time,
-        regimen_response,
-        regimen_table,
-        regimen_window,
-        regimen_words,
-        residual_deviance,
-        response_at_concentration,
-        risk_over_time,
-        share_left,
-        split,
-        study_effects,
-        therapeutic_window,
-        unrelated_means,
-    )
-    from nmda_bayes.evidence import (
-        certainty,
-        dose_coverage,
-        evidence_cells,
-        evidence_map,
-        load_evidence,
-        network,
-        study_table,
-        table,
-        write_evidence,
-    )
-    from nmda_bayes.figures import (
-        plot_at_concentration,
-        plot_benefit_risk,
-        plot_bias,
-        plot_concentration,
-        plot_curve,
-        plot_curves,
-        plot_dose_and_time,
-        plot_dose_coverage,
-        plot_dose_response,
-        plot_evidence_map,
-        plot_forest,
-        plot_league,
-        plot_left_out,
-        plot_network,
-        plot_node_splits,
-        plot_over_time,
-        plot_power_scaling,
-        plot_predictive_check,
-        plot_prior_posterior,
-        plot_ranks,
-        plot_regimen_window,
-        plot_regimens_over_time,
-        plot_side_by_side,
-        plot_specification_curve,
-        plot_stack,
-        plot_tornado,
-        plot_two_choices,
-        plot_window,
-    )
-    from nmda_bayes.inference import fit, meta_analysis, read_fit, write_fit
-    from nmda_bayes.intervals import interval
-    from nmda_bayes.model import build_model
-    from nmda_bayes.pharmacokinetics import (
-        arm_exposures,
-        concentration,
-        draw_parameters,
-        exposures,
-        published_model,
-    )
-    from nmda_bayes.published_priors import prior_library
-    from nmda_bayes.regimens import Regimen, parse_regimen
-    from nmda_bayes.report.page import write_report
-    from nmda_bayes.sensitivity import compare, elpd_table, fit_variants, one_cell
-    from nmda_bayes.simulate import simulate
-    from nmda_bayes.spec import AnalysisSpec
-
-_HOMES = {
-    "checks": (
-        "Checks",
-        "averaged",
-        "check",
-        "power_scaling",
-        "stack",
-        "study_density",
-        "study_elpd",
-        "study_influence",
-    ),
-    "errors": ("EvidenceError", "Fault", "FitError", "InputError", "SpecError"),
-    "estimands": (
-        "contrasts",
-        "deviance_table",
-        "dose_response",
-        "effect_over_time",
-        "effective_dose",
-        "effects_with_bias",
-        "hours_of_relief",
-        "inconsistency",
-        "league_frame",
-        "league_table",
-        "network_parts",
-        "node_splits",
-        "node_splitting",
-        "number_needed",
-        "outlying_trials",
-        "pooling_report",
-        "pooling_words",
-        "ranks",
-        "regimen_over_time",
-        "regimen_response",
-        "regimen_table",
-        "regimen_window",
-        "regimen_words",
-        "residual_deviance",
-        "response_at_concentration",
-        "risk_over_time",
-        "share_left",
-        "split",
-        "study_effects",
-        "therapeutic_window",
-        "unrelated_means",
-    ),
-    "evidence": (
-        "certainty",
-        "dose_coverage",
-        "evidence_cells",
-        "evidence_map",
-        "load_evidence",
-        "network",
-        "study_table",
-        "table",
-        "write_evidence",
-    ),
-    "figures": (
-        "plot_at_concentration",
-        "plot_benefit_risk",
-        "plot_bias",
-        "plot_concentration",
-        "plot_curve",
-        "plot_curves",
-        "plot_dose_and_time",
-        "plot_dose_coverage",
-        "plot_dose_response",
-        "plot_evidence_map",
-        "plot_forest",
-        "plot_league",
-        "plot_left_out",
-        "plot_network",
-        "plot_node_splits",
-        "plot_over_time",
-        "plot_power_scaling",
-        "plot_predictive_check",
-        "plot_prior_posterior",
-        "plot_ranks",
-        "plot_regimen_window",
-        "plot_regimens_over_time",
-        "plot_side_by_side",
-        "plot_specification_curve",
-        "plot_tornado",
-        "plot_two_choices",
-        "plot_stack",
-        "plot_window",
-    ),
-    "inference": ("fit", "meta_analysis", "read_fit", "write_fit"),
-    "intervals": ("interval",),
-    "model": ("build_model",),
-    "pharmacokinetics": (
-        "arm_exposures",
-        "concentration",
-        "draw_parameters",
-        "exposures",
-        "published_model",
-    ),
-    "published_priors": ("prior_library",),
-    "regimens": ("Regimen", "parse_regimen"),
-    "report.page": ("write_report",),
-    "sensitivity": ("compare", "elpd_table", "fit_variants", "one_cell"),
-    "simulate": ("simulate",),
-    "spec": ("AnalysisSpec",),
+#: The public names by group and module. `__all__`, the imports on first use, docs/api.md and
+#: `__init__.pyi` (what type checkers and editors see) are made from this table: python docs/api.py.
+PUBLIC_API: dict[str, dict[str, tuple[str, ...]]] = {
+    "Evidence": {
+        "evidence": (
+            "load_evidence",
+            "to_frame",
+            "write_evidence",
+            "study_characteristics",
+            "evidence_map",
+            "evidence_network",
+            "dose_coverage",
+            "grade_certainty",
+        ),
+    },
+    "Regimens and pharmacokinetics": {
+        "regimens": ("parse_regimen", "Regimen"),
+        "pk": ("published_pk_model", "predict_concentrations", "summarise_exposure"),
+    },
+    "Models and fits": {
+        "spec": ("AnalysisSpec",),
+        "prior_library": ("published_prior",),
+        "model": ("build_model",),
+        "inference": ("fit", "read_fit", "write_fit"),
+        "simulate": ("simulate_evidence",),
+    },
+    "Diagnostics": {
+        "checks": (
+            "diagnose",
+            "Diagnostics",
+            "study_density",
+            "study_elpd",
+            "study_influence",
+            "stacking_weights",
+            "model_average",
+        ),
+    },
+    "Dose, benefit and risk": {
+        "estimands": (
+            "dose_response",
+            "effective_dose",
+            "number_needed",
+            "therapeutic_window",
+            "compare_agents",
+        ),
+        "intervals": ("credible_interval",),
+    },
+    "Time and regimens": {
+        "estimands": (
+            "effect_over_time",
+            "risk_over_time",
+            "remaining_effect",
+            "effect_duration",
+            "regimen_response",
+            "regimen_over_time",
+            "regimen_window",
+            "response_at_concentration",
+            "describe_regimens",
+        ),
+    },
+    "Trials and networks": {
+        "estimands": (
+            "study_effects",
+            "residual_deviance",
+            "shrinkage_by_cell",
+            "bias_adjusted_effects",
+            "outlier_probabilities",
+            "league_table",
+            "rank_agents",
+            "compare_direct_indirect",
+        ),
+    },
+    "Sensitivity analysis": {"sensitivity": ("fit_variants", "compare_variants", "select_cell")},
+    "Figures": {
+        "figures": (
+            "plot_dose_response",
+            "plot_benefit_risk",
+            "plot_therapeutic_window",
+            "plot_forest",
+            "plot_effect_over_time",
+            "plot_effect_over_dose_and_time",
+            "plot_regimens_over_time",
+            "plot_concentration",
+            "plot_concentration_response",
+            "plot_league",
+            "plot_ranks",
+            "plot_node_splits",
+            "plot_network",
+            "plot_evidence_map",
+            "plot_dose_coverage",
+            "plot_prior_posterior",
+            "plot_predictive_check",
+            "plot_specification_curve",
+            "plot_curve_catalogue",
+        ),
+    },
+    "Report": {"report.page": ("write_report",)},
+    "Errors": {"errors": ("Issue", "InputError", "EvidenceError", "SpecError", "FitError")},
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [
-    "AnalysisSpec",
-    "Checks",
-    "EvidenceError",
-    "Fault",
-    "FitError",
-    "InputError",
-    "Regimen",
-    "SpecError",
-    "arm_exposures",
-    "averaged",
-    "build_model",
-    "certainty",
-    "check",
-    "compare",
-    "concentration",
-    "contrasts",
-    "deviance_table",
-    "dose_coverage",
-    "dose_response",
-    "draw_parameters",
-    "effect_over_time",
-    "effective_dose",
-    "effects_with_bias",
-    "elpd_table",
-    "evidence_cells",
-    "evidence_map",
-    "exposures",
-    "fit",
-    "fit_variants",
-    "hours_of_relief",
-    "inconsistency",
-    "interval",
-    "league_frame",
-    "league_table",
-    "load_evidence",
-    "meta_analysis",
-    "network",
-    "network_parts",
-    "node_splits",
-    "node_splitting",
-    "number_needed",
-    "outlying_trials",
-    "one_cell",
-    "parse_regimen",
-    "plot_at_concentration",
-    "plot_benefit_risk",
-    "plot_bias",
-    "plot_concentration",
-    "plot_curve",
-    "plot_curves",
-    "plot_dose_and_time",
-    "plot_dose_coverage",
-    "plot_dose_response",
-    "plot_evidence_map",
-    "plot_forest",
-    "plot_league",
-    "plot_left_out",
-    "plot_network",
-    "plot_node_splits",
-    "plot_over_time",
-    "plot_power_scaling",
-    "plot_predictive_check",
-    "plot_prior_posterior",
-    "plot_ranks",
-    "plot_regimen_window",
-    "plot_regimens_over_time",
-    "plot_side_by_side",
-    "plot_specification_curve",
-    "plot_stack",
-    "plot_tornado",
-    "plot_two_choices",
-    "plot_window",
-    "pooling_report",
-    "pooling_words",
-    "power_scaling",
-    "prior_library",
-    "published_model",
-    "ranks",
-    "read_fit",
-    "regimen_over_time",
-    "regimen_response",
-    "regimen_table",
-    "regimen_window",
-    "regimen_words",
-    "residual_deviance",
-    "response_at_concentration",
-    "risk_over_time",
-    "share_left",
-    "simulate",
-    "split",
-    "stack",
-    "study_density",
-    "study_effects",
-    "study_elpd",
-    "study_influence",
-    "study_table",
-    "table",
-    "therapeutic_window",
-    "unrelated_means",
-    "write_evidence",
-    "write_fit",
-    "write_report",
-]
+#: Submodules with further public names.
+SUBMODULES = ("checks", "estimands", "evidence", "figures", "pk", "sensitivity")
+_MODULE_OF = {
+    name: module
+    for modules in PUBLIC_API.values()
+    for module, names in modules.items()
+    for name in names
+}
+__all__ = [*_MODULE_OF, *SUBMODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name in SUBMODULES:
+        return importlib.import_module(f"nmda_bayes.{name}")
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'nmda_bayes' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"nmda_bayes.{_HOME_OF[name]}"), name)
+    return getattr(importlib.import_module(f"nmda_bayes.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

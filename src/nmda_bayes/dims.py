@@ -1,24 +1,25 @@
-"""The names of the dimensions, and how a name is told apart between outcomes.
-
-Every array of the package is labelled with these dims; nothing counts axes.
-"""
+"""Names of dims, and of variables that belong to one of several outcomes."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
 
 AGENT: Final = "agent"
 AGENT_CLASS: Final = "agent_class"
 CONDITION: Final = "condition"
 STUDY: Final = "study"
 STRATUM: Final = "stratum"
-#: What trials are nested in, and the treatments of each.
+#: Groups that trials are nested in, and the treatments of each.
 CLUSTER: Final = "cluster"
 CLUSTER_ARM: Final = "cluster_arm"
 ARM: Final = "arm"
 CONTRAST: Final = "contrast"
 OUTCOME: Final = "outcome"
-PAIR: Final = "outcome_pair"
+OUTCOME_PAIR: Final = "outcome_pair"
 #: Curve parameters of outcomes whose agents' effects are correlated, and pairs of them.
 AGENT_PARAMETER: Final = "agent_parameter"
 PARAMETER_PAIR: Final = "parameter_pair"
@@ -34,21 +35,16 @@ SAMPLE: Final = (CHAIN, DRAW)
 SEPARATOR: Final = "::"
 
 
-def scoped(outcome: str, name: str, *, alone: bool) -> str:
-    """Name a variable or dim of one outcome.
+def scoped_name(outcome: str, name: str, *, single_outcome: bool) -> str:
+    """Name a variable or dim of one outcome."""
+    return name if single_outcome else f"{outcome}{SEPARATOR}{name}"
 
-    Parameters
-    ----------
-    outcome
-        The outcome's name in the spec.
-    name
-        The variable's or dim's own name.
-    alone
-        True where the spec has a single outcome: then no prefix is needed.
 
-    Returns
-    -------
-    str
-        ``name``, or ``outcome::name``.
-    """
-    return name if alone else f"{outcome}{SEPARATOR}{name}"
+def study_of(dim: str) -> str:
+    """Name the coordinate that gives the study of each label of a dim."""
+    return f"{dim}.{STUDY}"
+
+
+def positions_in(coordinates: Sequence[Any] | np.ndarray, labels: Any) -> np.ndarray:
+    """Find labels among the coordinates of a dim: their positions, -1 for a label not in it."""
+    return pd.Index(coordinates, dtype=object).get_indexer(pd.Index(labels, dtype=object))

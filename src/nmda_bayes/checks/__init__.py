@@ -1,4 +1,4 @@
-"""Checks with teeth: whether a fit may be believed, and about what."""
+"""Checks of a fit: convergence, identifiability, prediction, influence of priors and studies."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from dataclasses import dataclass
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.checks.diagnostics import diagnostics, gate
-from nmda_bayes.checks.identifiability import PRIOR_ONLY, identifiability, parameters_of
-from nmda_bayes.checks.leaving_out import study_density, study_elpd, study_influence
-from nmda_bayes.checks.powers import power_scaling
-from nmda_bayes.checks.predictive import predictive_checks
-from nmda_bayes.checks.prior_sensitivity import prior_sensitivity
-from nmda_bayes.checks.stacking import averaged, stack
+from nmda_bayes.checks.diagnostics import convergence_checks, predictive_checks, scalar_diagnostics
+from nmda_bayes.checks.leave_one_study_out import (
+    model_average,
+    stacking_weights,
+    study_density,
+    study_elpd,
+    study_influence,
+)
+from nmda_bayes.checks.prior_influence import (
+    PRIOR_ONLY,
+    identifiability,
+    power_scaling,
+    prior_sensitivity,
+    reported_parameters,
+)
 
 __all__ = [
     "PRIOR_ONLY",
-    "Checks",
-    "averaged",
-    "check",
-    "parameters_of",
+    "Diagnostics",
+    "diagnose",
+    "model_average",
     "power_scaling",
-    "stack",
+    "reported_parameters",
+    "stacking_weights",
     "study_density",
     "study_elpd",
     "study_influence",
@@ -30,52 +38,76 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Checks:
-    """Everything that was checked of a fit.
+class Diagnostics:
+    """The checks of one fit, as `diagnose` returns them.
 
     Attributes
     ----------
-    gate
-        One row a threshold: did the sampler do its work?
-    diagnostics
-        R-hat and effective draws of every scalar.
+    convergence
+        One row per convergence criterion: ``check``, ``value``, ``threshold``, ``passed`` and
+        ``where`` (the worst scalar).
+    scalars
+        One row per scalar of the posterior: ``variable``, ``at`` (its labels), ``r_hat``,
+        ``ess_bulk``, ``ess_tail``.
     identifiability
-        What the data said of each parameter.
+        One row per parameter: ``variable``, ``at``, ``prior_sd``, ``posterior_sd``, ``overlap`` of
+        prior and posterior (0 to 1), and ``conclusion``.
     predictive
-        Whether the model makes data like these.
+        One row per outcome and ``statistic``: the ``observed`` value, and the probabilities
+        ``prior_p`` and ``posterior_p`` that a replicate is larger (ties count half).
     prior_sensitivity
-        Whether another prior would have said something else.
+        One row per parameter: its power-scaling sensitivity to ``prior`` and ``likelihood``, and a
+        ``diagnosis``.
+
+    Examples
+    --------
+    >>> checks = nb.diagnose(fit)
+    >>> checks.convergence["check"].tolist()
+    ['R-hat', 'bulk ESS', 'tail ESS', 'divergences', 'E-BFMI']
     """
 
-    gate: pd.DataFrame
-    diagnostics: pd.DataFrame
+    convergence: pd.DataFrame
+    scalars: pd.DataFrame
     identifiability: pd.DataFrame
     predictive: pd.DataFrame
     prior_sensitivity: pd.DataFrame
 
     @property
     def passed(self) -> bool:
-        """True where every threshold of the gate is held."""
-        return bool(self.gate["passed"].all())
+        """Whether every convergence criterion is met."""
+        return bool(self.convergence["passed"].all())
 
 
-def check(fit: xr.DataTree) -> Checks:
-    """Check a fit.
+def diagnose(fit: xr.DataTree) -> Diagnostics:
+    """Check the convergence of a fit, what its data identify, and how well they are predicted.
 
     Parameters
     ----------
     fit
-        As `nmda_bayes.fit` gives it.
+        As `nmda_bayes.fit` returns it.
 
     Returns
     -------
     Checks
-        The gate and the tables behind it.
+        Five tables; `passed` summarises the first.
+
+    References
+    ----------
+    Vehtari et al. 2021, Bayesian Analysis 16:667 (R-hat, ESS); Betancourt 2016, arXiv:1604.00695
+    (E-BFMI); Kallioinen et al. 2024, Statistics and Computing 34:57 (power-scaling).
+
+    Examples
+    --------
+    >>> checks = nb.diagnose(fit)
+    >>> list(checks.identifiability.columns)
+    ['variable', 'at', 'prior_sd', 'posterior_sd', 'overlap', 'conclusion']
+    >>> list(checks.predictive.columns)
+    ['outcome', 'statistic', 'observed', 'prior_p', 'posterior_p']
     """
-    table = diagnostics(fit)
-    return Checks(
-        gate=gate(fit, table),
-        diagnostics=table,
+    scalars = scalar_diagnostics(fit)
+    return Diagnostics(
+        convergence=convergence_checks(fit, scalars),
+        scalars=scalars,
         identifiability=identifiability(fit),
         predictive=predictive_checks(fit),
         prior_sensitivity=prior_sensitivity(fit),

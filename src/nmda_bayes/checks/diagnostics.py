@@ -1,7 +1,9 @@
-"""Did the sampler do its work? A gate with thresholds, and the table behind it."""
+"""Convergence diagnostics with thresholds, and Pareto-smoothed importance sampling (PSIS)."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import arviz_stats
@@ -9,34 +11,28 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from nmda_bayes.design import RESPONDER_REPORT, observed_variables
 from nmda_bayes.dims import SAMPLE
+from nmda_bayes.estimands import design_of, spec_of
+from nmda_bayes.runtime import silence_logger
 
-#: Vehtari et al. 2021: rank-normalised R-hat at most 1.01, at least 100 effective draws a chain of
-#: the usual four, in the bulk and in the tails. Betancourt 2016: E-BFMI at least 0.3.
-RHAT_AT_MOST: Final = 1.01
-ESS_AT_LEAST: Final = 400
-EBFMI_AT_LEAST: Final = 0.3
-#: Of an exact fit: how much the log evidence may change when the grid is halved.
-INTEGRATION_AT_MOST: Final = 1e-4
+#: Vehtari et al. 2021: rank-normalised R-hat at most 1.01; a bulk and a tail ESS of at least 100
+#: for each of the usual four chains. Betancourt 2016: E-BFMI at least 0.3.
+MAX_RHAT: Final = 1.01
+MIN_ESS: Final = 400
+MIN_EBFMI: Final = 0.3
+#: Exact fits: the largest change of the log evidence when the grid is halved.
+MAX_INTEGRATION_ERROR: Final = 1e-4
+#: Above this k-hat importance weights are unreliable for any number of draws (Vehtari et al. 2024).
+MAX_PARETO_K: Final = 0.7
+#: Log weights with a smaller SD are all equal: there is no tail to smooth.
+NO_CHANGE: Final = 1e-12
 
 
-def diagnostics(fit: xr.DataTree) -> pd.DataFrame:
-    """Compute the convergence diagnostics of every scalar.
-
-    Parameters
-    ----------
-    fit
-        A fit.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row a scalar of the posterior: ``variable``, ``at`` (its coordinates), ``r_hat``,
-        ``ess_bulk``, ``ess_tail``. A linear predictor that is 0 by definition, as at the reference
-        arm of a contrast, is no estimate and has no row.
-    """
+def scalar_diagnostics(fit: xr.DataTree) -> pd.DataFrame:
+    """R-hat, bulk and tail ESS of every scalar of the posterior."""
     posterior = fit["posterior"].to_dataset()
-    # A scalar that never moves has 0 / 0 for an R-hat: NaN, which the gate refuses.
+    # A constant scalar has an R-hat of 0 / 0: NaN, which fails the check.
     with np.errstate(invalid="ignore", divide="ignore"):
         measures = {
             "r_hat": arviz_stats.rhat(posterior),
@@ -46,25 +42,14 @@ def diagnostics(fit: xr.DataTree) -> pd.DataFrame:
     frames = []
     for name in posterior.data_vars:
         columns = {k: np.atleast_1d(m[name].to_numpy()).ravel() for k, m in measures.items()}
-        frame = pd.DataFrame({"variable": str(name), "at": places(posterior[name]), **columns})
-        defined = np.atleast_1d((posterior[name] != 0).any(SAMPLE).to_numpy()).ravel()
-        frames.append(frame[defined])
+        labels = coordinate_labels(posterior[name])
+        not_zero = np.atleast_1d((posterior[name] != 0).any(SAMPLE).to_numpy()).ravel()
+        frames.append(pd.DataFrame({"variable": str(name), "at": labels, **columns})[not_zero])
     return pd.concat(frames, ignore_index=True)
 
 
-def places(array: xr.DataArray) -> list[str]:
-    """Write the coordinates of each scalar of an array of draws.
-
-    Parameters
-    ----------
-    array
-        Draws over chain, draw and any other dims.
-
-    Returns
-    -------
-    list[str]
-        ``dim=label, ...`` in the order of the raveled array; one empty text for a scalar.
-    """
+def coordinate_labels(array: xr.DataArray) -> list[str]:
+    """The labels of each scalar of an array of draws, as ``dim=label, ...``."""
     dims = [dim for dim in array.dims if dim not in SAMPLE]
     if not dims:
         return [""]
@@ -75,49 +60,111 @@ def places(array: xr.DataArray) -> list[str]:
     ]
 
 
-def gate(fit: xr.DataTree, table: pd.DataFrame) -> pd.DataFrame:
-    """Hold a fit to the thresholds.
-
-    Parameters
-    ----------
-    fit
-        A fit.
-    table
-        Its `diagnostics`.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row a check: ``check``, ``value`` (the worst), ``threshold``, ``passed``, ``where``.
-    """
+def convergence_checks(fit: xr.DataTree, scalars: pd.DataFrame) -> pd.DataFrame:
+    """Compare the worst value of each criterion with its threshold."""
     stats = fit["sample_stats"].to_dataset()
     rows = [
-        _row("R-hat", table, "r_hat", RHAT_AT_MOST, at_most=True),
-        _row("bulk ESS", table, "ess_bulk", ESS_AT_LEAST, at_most=False),
-        _row("tail ESS", table, "ess_tail", ESS_AT_LEAST, at_most=False),
+        _worst("R-hat", scalars, "r_hat", MAX_RHAT, at_most=True),
+        _worst("bulk ESS", scalars, "ess_bulk", MIN_ESS, at_most=False),
+        _worst("tail ESS", scalars, "ess_tail", MIN_ESS, at_most=False),
     ]
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     rows.append(("divergences", float(divergences), 0.0, divergences == 0, "any transition"))
     if "integration_error" in stats:
         error = float(stats["integration_error"])
-        passed = error <= INTEGRATION_AT_MOST
-        rows.append(("integration error", error, INTEGRATION_AT_MOST, passed, "log evidence"))
+        passed = error <= MAX_INTEGRATION_ERROR
+        rows.append(("integration error", error, MAX_INTEGRATION_ERROR, passed, "log evidence"))
     if "energy" in stats:
-        worst = float(np.min(arviz_stats.bfmi(stats)["energy"].to_numpy()))
-        rows.append(("E-BFMI", worst, EBFMI_AT_LEAST, worst >= EBFMI_AT_LEAST, "worst chain"))
+        ebfmi = float(np.min(arviz_stats.bfmi(stats)["energy"].to_numpy()))
+        rows.append(("E-BFMI", ebfmi, MIN_EBFMI, ebfmi >= MIN_EBFMI, "worst chain"))
     return pd.DataFrame(rows, columns=["check", "value", "threshold", "passed", "where"])
 
 
-def _row(
-    check: str, table: pd.DataFrame, column: str, threshold: float, *, at_most: bool
+def _worst(
+    check: str, scalars: pd.DataFrame, column: str, threshold: float, *, at_most: bool
 ) -> tuple[str, float, float, bool, str]:
-    """Hold the worst scalar to a threshold; one that cannot be computed is the worst."""
-    values = table[column].to_numpy(dtype=float)
+    """Compare the worst scalar with a threshold; NaN is worse than any number."""
+    values = scalars[column].to_numpy(dtype=float)
     if not len(values):
-        return check, float("nan"), threshold, False, "nothing could be computed"
-    order = values if at_most else -values
-    place = int(np.argmax(np.where(np.isnan(values), np.inf, order)))
-    value = float(values[place])
+        return check, float("nan"), threshold, False, "no scalar can be checked"
+    badness = values if at_most else -values
+    worst = int(np.argmax(np.where(np.isnan(values), np.inf, badness)))
+    value = float(values[worst])
     passed = value <= threshold if at_most else value >= threshold
-    variable, at = table[["variable", "at"]].iloc[place].astype(str)
+    variable, at = scalars[["variable", "at"]].iloc[worst].astype(str)
     return check, value, threshold, bool(passed), f"{variable}[{at}]" if at else variable
+
+
+def pareto_k_limit(draws: int) -> float:
+    """The largest k-hat at which the weights of so many draws are reliable."""
+    return float(min(1 - 1 / np.log10(draws), MAX_PARETO_K))
+
+
+def psis(log_ratio: xr.DataArray, relative_efficiency: float = 1.0) -> tuple[xr.DataArray, float]:
+    """Smooth log importance ratios of draws; normalised log weights and k-hat."""
+    centred = log_ratio - log_ratio.max()
+    if float(centred.std()) < NO_CHANGE:
+        return xr.zeros_like(centred) - np.log(centred.size), 0.0
+    with warnings.catch_warnings(), silence_logger("arviz_stats"):
+        warnings.simplefilter("ignore", UserWarning)  # callers report a large k-hat
+        # `psislw` expects the log densities that are left out: the negative of log weights.
+        log_weight, k_hat = (-centred).azstats.psislw(dim=list(SAMPLE), r_eff=relative_efficiency)
+    total = np.log(float(np.exp(log_weight).sum()))
+    return log_weight.transpose(*SAMPLE) - total, float(k_hat)
+
+
+# Prior and posterior predictive checks of each outcome's data.
+
+#: A function of rows (last axis) and their design.
+Statistic = Callable[[np.ndarray, xr.Dataset], np.ndarray]
+
+CONTINUOUS: Mapping[str, Statistic] = {
+    "mean over arms": lambda y, design: y.mean(-1),
+    "SD over arms": lambda y, design: y.std(-1),
+    "smallest": lambda y, design: y.min(-1),
+    "largest": lambda y, design: y.max(-1),
+}
+EVENTS: Mapping[str, Statistic] = {
+    "events in all arms": lambda y, design: y.sum(-1),
+    "arms without an event": lambda y, design: (y == 0).sum(-1),
+}
+COUNTS: Mapping[str, Statistic] = {
+    **EVENTS,
+    "SD of the proportions": lambda y, design: (y / design["n"].to_numpy()).std(-1),
+}
+RATES: Mapping[str, Statistic] = {
+    **EVENTS,
+    "SD of the rates": lambda y, design: (y / design["person_time"].to_numpy()).std(-1),
+}
+#: By the column that is the denominator of events.
+STATISTICS = {"": CONTINUOUS, "n": COUNTS, "person_time": RATES}
+
+
+def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
+    """Probability that a statistic of replicated data exceeds the observed one."""
+    spec = spec_of(fit)
+    groups = {
+        name: fit[name].to_dataset()
+        for name in ("observed_data", "prior_predictive", "posterior_predictive")
+    }
+    rows = []
+    for outcome in spec.outcomes:
+        for form in observed_variables(spec, design_of(fit, outcome), outcome):
+            suffix = ", responders" if form.report_format == RESPONDER_REPORT else ""
+            observed, *replicates = (
+                group[form.variable].transpose(*SAMPLE, ..., missing_dims="ignore").to_numpy()
+                for group in groups.values()
+            )
+            for label, statistic in STATISTICS[form.at_risk].items():
+                value = float(statistic(observed.astype(float), form.design))
+                p_values = (
+                    _tail_probability(statistic(draws.astype(float), form.design), value)
+                    for draws in replicates
+                )
+                rows.append((outcome, label + suffix, value, *p_values))
+    columns = ["outcome", "statistic", "observed", "prior_p", "posterior_p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _tail_probability(replicated: np.ndarray, observed: float) -> float:
+    return float(np.mean(replicated > observed) + np.mean(replicated == observed) / 2)

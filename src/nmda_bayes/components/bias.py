@@ -1,184 +1,136 @@
-"""Biases: why what trials show differs from what the agent does.
+"""Biases: why reported results differ systematically from the effect of the agent.
 
-A bias enters what an arm shows and never the curve, so that every answer is given with the bias
-taken out. Its direction is that of the outcome's better side: a positive bias favours the active
-arm. An arm at dose 0 has none.
+A bias shifts what an arm reports, never the curve, so that every estimand excludes it. A positive
+bias favours the active arm, in the direction of the outcome's better side; arms at dose 0 have
+none.
 
-Selection for publication (Vevea and Hedges 1995) is no shift. A trial whose one-sided p-value p
-falls into the k-th interval is published with a probability w_k relative to the first, so that what
-is published has the density
+Selection for publication (Vevea and Hedges 1995): a trial whose one-sided p-value falls into the
+k-th interval is published with probability w_k relative to the first, so that published results
+have the density
 
     w(p(y)) · Normal(y; mu, √(se² + tau²)) / A,    A = Σ_k w_k · P(p in k | mu, √(se² + tau²)).
 
-A trial is drawn before it is judged: its own effect u and its error come first, and the two
-together are kept or lost. The joint density of y and u among the published is therefore
+A trial's effect u and its error are drawn first and are then published together or not. The joint
+density of y and u among the published trials is therefore
 
-    w(p(y)) · Normal(y; mu + u, se) · Normal(u; 0, tau) / A,
+    w(p(y)) · Normal(y; mu + u, se) · Normal(u; 0, tau) / A
 
-with the same A, at the mean of such trials and not at mu + u. Dividing by the constant at mu + u
-would say that a trial is redone with its u until it is published: trials with a small u would then
-not be missing, and the selection would tell nothing of them. Integrated over u, the first line is
-what remains, so that latent effects of arms may stay in the graph. The standard error is taken as
-known and the estimate as normal; where events are counted both fail, and a spec is refused
-(`SELECTABLE`).
+with A at mu, not at mu + u: normalising at mu + u would mean that a trial with a given u is
+repeated until it is published, and selection would not be identified. Integrating over u gives the
+first line, so that the graph may keep the effects of arms. Standard errors are taken as known and
+estimates as normal; specs where events are counted are refused (`Likelihood.normal`).
 
-The regressor of small-study effects is a standard error that does not know the outcome: for counts
-that of the pooled proportion of the trial's arms. From the arms' own events the standard error and
-the log odds ratio are one number twice, and the regression finds a slope where there is no bias
+The regressor of small-study effects is a standard error that does not depend on the outcome: for
+counts, that of the pooled proportion of the trial's arms. Standard errors from the arms' own events
+are a function of the log odds ratio, and the regression then finds a slope without any bias
 (Macaskill et al. 2001, Harbord et al. 2006, Peters et al. 2006).
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: What a bias acts on: the linear predictor of arms, which trials are seen, how much they count.
-Acts = Literal["arms", "publication", "weight"]
+from nmda_bayes.components import keyword_parameters, summary_line
+from nmda_bayes.registry import Registry
 
-#: Likelihoods whose estimates are normal with known standard errors, as selection needs them.
-SELECTABLE = ("normal", "normal_contrast")
-SELECTABLE_HETEROGENEITIES = ("none", "arm")
-#: Judgements that a prior may stand for; `low` is what the others are held against, without one.
+#: What a bias acts on: the linear predictor of arms, which trials are published, their weight.
+BiasTarget = Literal["arms", "publication", "weight"]
+
+#: Judgements that may have a prior; the reference is `low` unless that has a prior too.
 JUDGEMENTS = ("some_concerns", "high", "unclear", "unknown")
-LOW, UNKNOWN = "low", "unknown"
+LOW_RISK, UNKNOWN_RISK = "low", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """A kind of bias.
-
-    Attributes
-    ----------
-    name
-        What a spec calls it.
-    formula
-        What it adds, or multiplies with.
-    text
-        The formula as a reader would write it.
-    about
-        What is allowed for, in a sentence.
-    acts
-        On the linear predictor of the ``arms``, on ``publication``, or as a ``weight``.
-    needs
-        Columns of the design.
-    parameters
-        The formula's own names of what has a prior.
-    """
+    """A kind of bias; ``about`` is one sentence on what is adjusted for."""
 
     name: str
     formula: Callable[..., Any]
     text: str
     about: str
-    acts: Acts
-    needs: tuple[str, ...]
+    applies_to: BiasTarget
+    required_columns: tuple[str, ...]
     parameters: tuple[str, ...]
 
 
-BIASES: dict[str, Bias] = {}
+def _build(
+    formula: Callable[..., Any],
+    text: str,
+    *,
+    applies_to: BiasTarget = "arms",
+    required_columns: str = "",
+) -> Bias:
+    """A bias named after its function; ``required_columns`` are separated by spaces."""
+    return Bias(
+        formula.__name__,
+        formula,
+        text,
+        summary_line(formula),
+        applies_to,
+        tuple(required_columns.split()),
+        keyword_parameters(formula),
+    )
 
 
-def bias(
-    text: str, *, acts: Acts = "arms", needs: str = ""
-) -> Callable[[Callable[..., Any]], Bias]:
-    """Enter a formula in the catalogue under its function's name.
-
-    Parameters
-    ----------
-    text
-        The formula as a reader would write it.
-    acts
-        What it acts on.
-    needs
-        Columns of the design, separated by spaces.
-
-    Returns
-    -------
-    Callable
-        Decorator from the formula to the `Bias`; its keyword-only arguments are what has a prior,
-        the first line of its docstring says what is allowed for.
-    """
-
-    def enter(formula: Callable[..., Any]) -> Bias:
-        arguments = inspect.signature(formula).parameters.values()
-        own = tuple(a.name for a in arguments if a.kind is a.KEYWORD_ONLY)
-        about = (inspect.getdoc(formula) or "").partition("\n")[0]
-        made = Bias(formula.__name__, formula, text, about, acts, tuple(needs.split()), own)
-        BIASES[made.name] = made
-        return made
-
-    return enter
+BIASES = Registry("bias", _build)
+bias = BIASES.entry
 
 
-@bias("toward · bias_small_study · se[contrast]", needs="contrast_se")
+@bias("toward · bias_small_study · se[contrast]", required_columns="contrast_se")
 def small_study(contrast_se: Any, *, slope: Any) -> Any:
-    """Small trials show more than large ones, in proportion to their standard error.
+    """Small trials show larger effects than large ones, in proportion to their standard error.
 
-    The effect without the bias is that of a trial without sampling error. (Egger et al. 1997;
-    Moreno et al. 2009, who compare such regressions; in networks Chaimani and Salanti 2012.)
+    The adjusted effect is that of a trial without sampling error. (Egger et al. 1997; Moreno et al.
+    2009 compare such regressions; for networks see Chaimani and Salanti 2012.)
     """
     return slope * contrast_se
 
 
-@bias("toward · (bias_[judgement] + bias_spread · z[study])", needs="judgement")
+@bias("toward · (bias_[judgement] + bias_spread · z[study])", required_columns="judgement")
 def risk_of_bias(judged: Any, offset: Any, *, shift: Any, spread: Any) -> Any:
     """Trials that were not judged at low risk of bias are shifted, by a prior for each judgement.
 
-    ``judged`` is 1 for the active arms of the trials with one judgement. With a spread, each trial
-    has a bias of its own about the judgement's. (Welton et al. 2009; Turner et al. 2009.)
+    ``judged`` is 1 for the active arms of the trials with one judgement. With a spread, the biases
+    of trials vary about that of their judgement. (Welton et al. 2009; Turner et al. 2009.)
     """
     return judged * (shift + spread * offset)
 
 
 @bias("toward · bias_unblinding · (p_harm[arm] − p_harm[control of the study])")
 def unblinding(harm: Any, control: Any, *, slope: Any) -> Any:
-    """An agent that can be felt betrays itself, and who knows what was given reports more benefit.
+    """Psychoactive effects unblind participants, who then report more benefit.
 
-    ``harm`` and ``control`` are the probabilities of the telling harm in the arm and in its study's
-    control; ``slope`` is the shift of the benefit if everyone in the arm and nobody in the control
-    were told by it.
+    ``harm`` and ``control`` are the probabilities of the unblinding harm in the arm and in its
+    study's control; ``slope`` is the shift if everyone in the arm and nobody in the control has it.
     """
     return slope * (harm - control)
 
 
-@bias("w(p[study]) / Σ_k w_k · P(p in k | mean, √(se² + tau²))", acts="publication")
+@bias("w(p[study]) / Σ_k w_k · P(p in k | mean, √(se² + tau²))", applies_to="publication")
 def selection(kept: Sequence[Any], expected: Sequence[Any], *, published: Sequence[Any]) -> Any:
     """Trials with large p-values may not have been published, in steps of the one-sided p-value.
 
-    ``kept`` says of each step whether a trial's p-value is below it, ``expected`` how probable that
-    was beforehand; ``published`` are the relative probabilities of publication, one more than
-    steps. (Vevea and Hedges 1995.)
+    ``kept``: whether a trial's p-value is below each step; ``expected``: the probability of that
+    beforehand; ``published``: relative probabilities of publication, one more than steps. (Vevea
+    and Hedges 1995.)
     """
-    return publication(kept, published) / publication(expected, published)
+    return publication_probability(kept, published) / publication_probability(expected, published)
 
 
-@bias("log-likelihood[study] · weight[study]", acts="weight", needs="weight")
+@bias("log-likelihood[study] · weight[study]", applies_to="weight", required_columns="weight")
 def power(log_likelihood: Any, weight: Any) -> Any:
-    """Evidence of another kind counts less than it would by its numbers, by a declared weight.
+    """Evidence of another kind is down-weighted by a declared, fixed weight (a power prior).
 
-    The weight is fixed. With a prior on it the likelihood to a power would need its normalising
-    constant, which no sampler has at hand. (Ibrahim and Chen 2000; Neuenschwander et al. 2009.)
+    A prior on the weight would require the normalising constant of the likelihood to that power.
+    (Ibrahim and Chen 2000; Neuenschwander et al. 2009.)
     """
     return log_likelihood * weight
 
 
-def publication(below: Sequence[Any], published: Sequence[Any]) -> Any:
-    """Give the relative probability of publication.
-
-    Parameters
-    ----------
-    below
-        For each step whether the one-sided p-value is below it (0 or 1), or how probable that is.
-    published
-        Relative probabilities of publication of the intervals between the steps, the smallest
-        p-values first; one more than steps.
-
-    Returns
-    -------
-    Any
-        The probability, or its expectation.
-    """
-    falls = zip(published, published[1:], below, strict=False)
-    return published[-1] + sum((here - there) * share for here, there, share in falls)
+def publication_probability(below: Sequence[Any], published: Sequence[Any]) -> Any:
+    """Relative probability of publication, given (the probability of) a p-value below each step."""
+    steps = zip(published, published[1:], below, strict=False)
+    return published[-1] + sum((inside - outside) * share for inside, outside, share in steps)

@@ -1,12 +1,11 @@
-"""Exposures: what stands on the dose axis.
+"""Exposures: the quantity on the dose axis.
 
-An exposure turns the arms of a study into one number each, 0 for the reference. What an arm does
-not say is NaN, and the design leaves that arm out and says so; nothing is guessed here.
+An exposure gives each arm one number, 0 for the reference. It is NaN where the arm lacks the
+information; the design then excludes the arm with that reason, and nothing is imputed.
 
-Concentrations come in as columns of the arms, worked out by the published models that the spec
-names and up to the hour of the reading, in blood or at the effect site. Each stands in the
-catalogue twice: as it is, and over that of the agent's reference regimen, so that 1 is the
-reference regimen on every relative axis.
+Concentrations are columns of the arms, computed by the published models that the spec names, up to
+the time of measurement, in blood or at the effect site. Each is registered twice: as it is, and
+divided by that of the agent's reference regimen.
 
 To add an exposure, write its function under one `@exposure` line; a concentration is one line of
 `CONCENTRATIONS`.
@@ -21,72 +20,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nmda_bayes.registry import Registry
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """A way to place arms on the dose axis.
+    """A definition of the dose axis.
 
-    Attributes
-    ----------
-    name
-        What a spec calls it.
-    formula
-        ``formula(arms, references)`` to a float per arm, NaN where the arm does not say.
-    axis
-        The label of the dose axis.
-    missing
-        Why an arm without a value has none, for the list of what was left out.
-    of
-        The concentration that it is, as `nmda_bayes.pharmacokinetics` names it; empty for a dose.
-    relative
-        Whether 1 is the agent's own reference.
-    at_site
-        Whether it is that at the effect site, which follows blood.
+    ``missing_reason`` is the reason for excluding an arm; ``metric`` names the column of the
+    pharmacokinetic metric, empty for doses.
     """
 
     name: str
     formula: Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
     axis: str
-    missing: str
-    of: str = ""
+    missing_reason: str
+    metric: str = ""
     relative: bool = False
-    at_site: bool = False
+    at_effect_site: bool = False
 
 
-EXPOSURES: dict[str, Exposure] = {}
+def _build(
+    formula: Callable[..., Any], axis: str, missing: str, *, relative: bool = False
+) -> Exposure:
+    return Exposure(formula.__name__, formula, axis, missing, relative=relative)
 
 
-def exposure(
-    axis: str, missing: str, *, relative: bool = False
-) -> Callable[[Callable[..., Any]], Exposure]:
-    """Enter a function in the catalogue under its name.
-
-    Parameters
-    ----------
-    axis
-        The label of the dose axis.
-    missing
-        Why an arm without a value has none.
-    relative
-        Whether 1 is the agent's own reference.
-
-    Returns
-    -------
-    Callable
-        Decorator from the function to the `Exposure`.
-    """
-
-    def enter(formula: Callable[..., Any]) -> Exposure:
-        made = Exposure(formula.__name__, formula, axis, missing, relative=relative)
-        EXPOSURES[made.name] = made
-        return made
-
-    return enter
+EXPOSURES = Registry("exposure", _build)
+exposure = EXPOSURES.entry
 
 
 @exposure("dose, in the units of the evidence", "no dose in the evidence")
 def dose(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The dose column as it stands."""
+    """The dose column."""
     return arms["dose"].to_numpy(float)
 
 
@@ -96,10 +62,9 @@ def dose(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
     relative=True,
 )
 def dose_relative_to_reference(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-    """The arm's dose over the reference dose of its agent and route.
+    """The arm's dose divided by the reference dose of its agent and route.
 
-    Each reference says which dose column it refers to (total mg/kg of the course, mg a day), so
-    that a week of tablets and one infusion are each measured by their own yardstick.
+    Each reference names the dose column it refers to (total mg/kg of the course, or mg a day).
     """
     relative = np.full(len(arms), np.nan)
     for reference in references.itertuples():
@@ -111,79 +76,62 @@ def dose_relative_to_reference(arms: pd.DataFrame, references: pd.DataFrame) -> 
 
 @dataclass(frozen=True, slots=True)
 class Concentration:
-    """A concentration that an effect may follow.
-
-    Attributes
-    ----------
-    axis
-        What it is, in words.
-    of
-        The same as `nmda_bayes.pharmacokinetics` names it.
-    over
-        What it is a multiple of, where it is relative.
-    at_site
-        Whether it is that at the effect site.
-    """
+    """A pharmacokinetic metric of the arms; ``reference`` is its value of 1 if relative."""
 
     axis: str
-    of: str
-    over: str = "the agent's reference regimen"
-    at_site: bool = False
+    column: str
+    reference: str = "the agent's reference regimen"
+    at_effect_site: bool = False
 
-    def entered_as(self, name: str) -> tuple[Exposure, Exposure]:
-        """Make its two exposures.
+    def as_exposures(self, name: str) -> tuple[Exposure, Exposure]:
+        """Make its absolute and its relative exposure."""
+        unit = "ng h/mL" if self.column == "area" else "ng/mL"
+        missing = "the concentration cannot be computed"
 
-        Parameters
-        ----------
-        name
-            What a spec calls the first of them.
+        def make(name: str, column: str, scale: str, *, relative: bool) -> Exposure:
+            axis = f"{self.axis}, {scale}"
+            read, site = _column(column), self.at_effect_site
+            return Exposure(name, read, axis, missing, self.column, relative, site)
 
-        Returns
-        -------
-        tuple of Exposure
-            In ng/mL, and in multiples of the reference.
-        """
-        unit = "ng h/mL" if self.of == "area" else "ng/mL"
-        missing = "no concentration can be worked out"
-        relative, multiples = f"{name}_relative_to_reference", f"in multiples of {self.over}"
+        relative_name, scale = f"{name}_relative_to_reference", f"in multiples of {self.reference}"
         return (
-            Exposure(name, _column(self.of), f"{self.axis}, {unit}", missing, self.of,
-                     at_site=self.at_site),
-            Exposure(relative, _column(f"{self.of}_relative"), f"{self.axis}, {multiples}",
-                     missing, self.of, relative=True, at_site=self.at_site),
-        )  # fmt: skip
+            make(name, self.column, unit, relative=False),
+            make(relative_name, f"{self.column}_relative", scale, relative=True),
+        )
 
 
 def _column(name: str) -> Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]:
-    """Read what was worked out already."""
-
     def read(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
-        if name not in arms:
-            return np.full(len(arms), np.nan)
-        return arms[name].to_numpy(float)
+        return arms[name].to_numpy(float) if name in arms else np.full(len(arms), np.nan)
 
     return read
 
 
-PEAK, AT_OUTCOME = "peak_concentration", "concentration_at_outcome"
+PEAK_CONCENTRATION, CONCENTRATION_AT_OUTCOME = "peak_concentration", "concentration_at_outcome"
+_AT_END = "that at the end of the agent's reference regimen"
 CONCENTRATIONS = {
-    PEAK: Concentration("peak concentration up to the reading", PEAK),
+    PEAK_CONCENTRATION: Concentration(
+        "peak concentration up to the measurement", PEAK_CONCENTRATION
+    ),
     "average_concentration": Concentration(
-        "average concentration over the treatment, up to the reading", "average_concentration"
+        "average concentration during treatment, up to the measurement", "average_concentration"
     ),
-    AT_OUTCOME: Concentration(
-        "concentration when the outcome was read", AT_OUTCOME,
-        over="that at the end of the agent's reference regimen",
+    CONCENTRATION_AT_OUTCOME: Concentration(
+        "concentration at the time of measurement", CONCENTRATION_AT_OUTCOME, _AT_END
     ),
-    "area": Concentration("area under the concentration up to the reading", "area"),
+    "area": Concentration("area under the concentration curve up to the measurement", "area"),
     "effect_site_concentration": Concentration(
-        "concentration at the effect site when the outcome was read", AT_OUTCOME,
-        over="that at the end of the agent's reference regimen", at_site=True,
+        "concentration at the effect site at the time of measurement",
+        CONCENTRATION_AT_OUTCOME,
+        _AT_END,
+        at_effect_site=True,
     ),
     "peak_effect_site_concentration": Concentration(
-        "peak concentration at the effect site up to the reading", PEAK, at_site=True
+        "peak concentration at the effect site up to the measurement",
+        PEAK_CONCENTRATION,
+        at_effect_site=True,
     ),
-}  # fmt: skip
-EXPOSURES.update(
-    (made.name, made) for name, one in CONCENTRATIONS.items() for made in one.entered_as(name)
-)
+}
+for _name, _concentration in CONCENTRATIONS.items():
+    for _exposure in _concentration.as_exposures(_name):
+        EXPOSURES.add(_exposure)

@@ -1,169 +1,196 @@
-"""Heterogeneity: how arms of a study differ beyond dose, agent and sampling error.
+"""Heterogeneity: differences between the arms of a study beyond dose, agent and sampling error.
 
-With ``arm``, each arm's linear predictor gets an effect N(0, heterogeneity_sd² / 2). A contrast
-between two arms of a study then has variance heterogeneity_sd², and two contrasts that share an
-arm have correlation 1/2: the usual random-effects model for multi-arm trials (Higgins and
-Whitehead 1996).
+``arm``: each arm's linear predictor has an effect N(0, heterogeneity_sd² / 2), so that a contrast
+between two arms of a study has variance heterogeneity_sd² and two contrasts that share an arm have
+correlation 1/2, as in the usual random-effects model for multi-arm trials (Higgins and Whitehead
+1996).
 
-With ``arm_t`` those effects share a divisor within a study, so that a contrast has a t distribution
-of scale heterogeneity_sd: one study may stand far apart without drawing the others after it (Lee
-and Thompson 2008). As a scale mixture the effects stay non-centred, and correlated as before.
+``arm_t``: these effects are divided by √g with one g for each study, so that contrasts have a t
+distribution of scale heterogeneity_sd, which limits the influence of outlying studies (Lee and
+Thompson 2008).
 
-With ``nested``, trials stand in clusters (schools in districts, centres in programmes): a treatment
-has an effect N(0, cluster_sd² / 2) in every cluster, beside that of its arm. A contrast then has
-variance heterogeneity_sd² + cluster_sd², of which two trials of a cluster share the second part:
-the three-level model (Konstantopoulos 2011).
+``nested``: trials are in clusters (centres in programmes); each treatment also has an effect
+N(0, cluster_sd² / 2) in each cluster. A contrast has variance heterogeneity_sd² + cluster_sd², of
+which trials of a cluster share the second part: the three-level model (Konstantopoulos 2011).
 
-With ``arm_mixture`` a trial is of one of two kinds, ordinary or outlying: its arms' effects are as
-under ``arm``, or outlying_ratio times as wide, with the same mean (Beath 2014, Res Synth Methods
-5:285). All arms of a trial are of its kind. A contrast between them has variance
-heterogeneity_sd² (1 + outlying_share (outlying_ratio² - 1)) over trials of both kinds. Of which
-kind a trial is, is summed over and no variable; given the effects of its arms it is a probability.
+``outlier_mixture``: a trial is outlying with probability outlier_probability; the effects of all
+its arms are then outlier_sd_ratio times as wide (Beath 2014, Res Synth Methods 5:285). A contrast
+has variance heterogeneity_sd² (1 + outlier_probability (outlier_sd_ratio² - 1)) over all trials.
+Which trials are outlying is marginalised out; given the effects it is a probability.
 
-With ``arm_fading`` arms differ in the size of their effect, which a time course then carries: once
-an effect is gone, so is what set its trial apart. Without a course it is ``arm``.
+``proportional_to_course``: the effects of arms are multiplied by the time course, so that
+differences between trials vanish with the effect. Without a course it is ``arm``.
+
+A formula asks an `ArmScope` for random effects: the graph makes them random variables, the exact
+engine affine forms of normal variables, and predictions draw those of a new trial.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from nmda_bayes.components import keyword_parameters
+from nmda_bayes.registry import Registry
+
+# Correlations: of random effects (an LKJ prior) and of sampling errors that share participants.
+
+#: Correlation of the errors of two arms of a crossover trial, whose participants are the same.
+WITHIN_PERSON_CORRELATION = "within_person_correlation"
+#: Correlation of the errors of one arm's results at several hours.
+WITHIN_ARM_CORRELATION = "within_arm_correlation"
+CROSSOVER_TEXT = (
+    "mean[arm] = eta[arm] + se[arm]·(√rho·u[study] + √(1 − rho)·e[arm]) in crossover trials"
+)
+#: Outcomes of one arm, or of one contrast, measured in the same participants.
+ERROR_CORRELATION_TEXT = "error[arm] = se[arm]·(√|r|·w[arm] + √(1 − |r|)·e[arm]) in each outcome"
+REPEATED_MEASURES_TEXT = (
+    "mean[arm] = eta[arm] + se[arm]·(√rho·v[arm] + √(1 − rho)·e[hour]) over an arm's hours"
+)
+
+
+def split_error(se: Any, same: Any, rho: Any, shared: Any, xp: Any) -> tuple[Any, Any]:
+    """Split the errors of means into the shared part, and the standard error of the rest.
+
+    ``same`` is 1 for rows that share their participants and 0 elsewhere.
+    """
+    return same * se * xp.sqrt(rho) * shared, se * xp.sqrt(1.0 - same * rho)
+
+
+def lkj_cholesky(
+    names: Sequence[str], eta: Any, xp: Any, beta: Callable[[str, Any], Any]
+) -> list[list[Any]]:
+    """Rows of the Cholesky factor of an LKJ-distributed correlation matrix, by the C-vine.
+
+    The partial correlations at the k-th level of the vine of K variables are Beta(b, b) on (-1, 1),
+    b = eta + (K - 1 - k) / 2, and independent; ``beta(name, b)`` supplies them on (0, 1).
+    (Lewandowski, Kurowicka and Joe 2009.)
+    """
+    # Not pm.LKJCorr: in PyMC 6.3.2 its forward draws are the Cholesky factor, not the matrix.
+    cholesky: list[list[Any]] = []
+    for i, name in enumerate(names):
+        remainder: Any = 1.0
+        row = []
+        for level, other in enumerate(names[:i], start=1):
+            partial = 2 * beta(f"{other}_{name}", eta + (len(names) - 1 - level) / 2) - 1
+            row.append(partial * remainder)
+            remainder = remainder * xp.sqrt(1 - partial**2)
+        cholesky.append([*row, remainder])
+    return cholesky
+
+
+class ArmScope:
+    """Source of the random effects of arms; effects that a scope does not supply are refused."""
+
+    def offset(self) -> Any:
+        """Independent standard normal effects of the arms."""
+        raise NotImplementedError
+
+    def mixture_offset(self, ratio: Any, probability: Any) -> Any:
+        """Standard normal effects, ``ratio`` times as wide in outlying trials."""
+        raise NotImplementedError
+
+    def t_scale(self) -> Any:
+        """√g of each arm's study, g ~ Gamma(nu / 2, nu / 2): offsets divided by it are t."""
+        raise NotImplementedError
+
+    def cluster_offset(self) -> Any:
+        """Standard normal effects of each treatment in each cluster, at the arms."""
+        raise NotImplementedError
+
+    def course(self) -> Any:
+        """The share of the effect that is present at the arms' hours."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class Heterogeneity:
-    """A kind of heterogeneity.
+    """A kind of heterogeneity: ``formula(scope, **parameters)`` gives the effects of the arms.
 
-    Attributes
-    ----------
-    name
-        What a spec calls it.
-    parameters
-        The parameters it needs priors for.
-    formula
-        ``formula(offset, **parameters)``: standard normal arm effects to effects on the
-        linear predictor; None where arms of a study do not differ.
-    text
-        The formula as a reader would write it.
-    heavy
-        True where the formula takes ``tails``, the divisors of the arms' studies.
-    nested
-        True where the formula takes ``cluster``, standard normal effects of treatments in clusters.
-    fades
-        True where the formula takes ``share``, how much of the effect is there at the hour.
-    of_offsets
-        Those parameters that are the distribution's of the arm effects, and not the formula's:
-        the effects are then not standard normal.
+    ``offset_parameters`` belong to the distribution of the offsets, which are then not standard
+    normal; ``independent_arms`` differ normally, with one variance and nothing else.
     """
 
     name: str
     parameters: tuple[str, ...]
-    formula: Callable[..., Any] | None
+    formula: Callable[..., Any]
     text: str
-    heavy: bool = False
-    fades: bool = False
+    offset_parameters: tuple[str, ...] = ()
+    independent_arms: bool = False
+    heavy_tailed: bool = False
+    follows_course: bool = False
     nested: bool = False
-    of_offsets: tuple[str, ...] = ()
-
-    @property
-    def scales(self) -> tuple[str, ...]:
-        """The parameters that the formula takes."""
-        return tuple(name for name in self.parameters if name not in self.of_offsets)
 
 
-#: How many times as wide as ordinary trials outlying ones scatter, and how many of all they are.
-OUTLYING_RATIO, OUTLYING_SHARE = "outlying_ratio", "outlying_share"
-HETEROGENEITIES: dict[str, Heterogeneity] = {"none": Heterogeneity("none", (), None, "0")}
+#: SD of outlying trials relative to ordinary ones, and the probability that a trial is outlying.
+OUTLIER_SD_RATIO, OUTLIER_PROBABILITY = "outlier_sd_ratio", "outlier_probability"
 
 
-def heterogeneity(
-    text: str, *, of_offsets: tuple[str, ...] = ()
-) -> Callable[[Callable[..., Any]], Heterogeneity]:
-    """Enter a formula in the catalogue under its function's name.
-
-    Parameters
-    ----------
-    text
-        The formula as a reader would write it.
-    of_offsets
-        Parameters of the distribution of the arm effects, where they are not standard normal.
-
-    Returns
-    -------
-    Callable
-        Decorator from the formula to the `Heterogeneity`.
-    """
-
-    def enter(formula: Callable[..., Any]) -> Heterogeneity:
-        signature = inspect.signature(formula).parameters
-        names = tuple(p.name for p in signature.values() if p.kind is p.KEYWORD_ONLY)
-        tails, share, cluster = (word in signature for word in ("tails", "share", "cluster"))
-        parameters = (*names, *of_offsets)
-        made = Heterogeneity(
-            formula.__name__, parameters, formula, text, tails, share, cluster, of_offsets
-        )
-        HETEROGENEITIES[made.name] = made
-        return made
-
-    return enter
+def _build(formula: Callable[..., Any], /, text: str, **facts: Any) -> Heterogeneity:
+    """A kind named after its formula; ``facts`` are the other fields of `Heterogeneity`."""
+    return Heterogeneity(formula.__name__, keyword_parameters(formula), formula, text, **facts)
 
 
-@heterogeneity("Normal(0, heterogeneity_sd² / 2) for each arm")
-def arm(offset: Any, *, heterogeneity_sd: Any) -> Any:
+HETEROGENEITIES = Registry("heterogeneity", _build)
+heterogeneity = HETEROGENEITIES.entry
+
+
+@heterogeneity("0", independent_arms=True)
+def none(scope: ArmScope) -> Any:
+    """Arms of a study do not differ."""
+    return 0.0
+
+
+@heterogeneity("Normal(0, heterogeneity_sd² / 2) for each arm", independent_arms=True)
+def arm(scope: ArmScope, *, heterogeneity_sd: Any) -> Any:
     """Half the contrast's variance in each of its two arms."""
-    return heterogeneity_sd / math.sqrt(2.0) * offset
+    return heterogeneity_sd / math.sqrt(2.0) * scope.offset()
 
 
-@heterogeneity("heterogeneity_sd / √2 · z[arm] / √g[study]")
-def arm_t(offset: Any, tails: Any, *, heterogeneity_sd: Any) -> Any:
-    """Contrasts with the tails of a t distribution, of which heterogeneity_sd is the scale."""
-    return heterogeneity_sd / math.sqrt(2.0) * offset / tails
+@heterogeneity("heterogeneity_sd / √2 · z[arm] / √g[study]", heavy_tailed=True)
+def arm_t(scope: ArmScope, *, heterogeneity_sd: Any) -> Any:
+    """Contrasts have a t distribution with scale heterogeneity_sd."""
+    return heterogeneity_sd / math.sqrt(2.0) * scope.offset() / scope.t_scale()
 
 
 @heterogeneity(
     "heterogeneity_sd / √2 · m[arm]; m ~ Normal(0, 1) in all arms of a trial, or, with probability"
-    " outlying_share, Normal(0, outlying_ratio²) in all of them",
-    of_offsets=(OUTLYING_RATIO, OUTLYING_SHARE),
+    " outlier_probability, Normal(0, outlier_sd_ratio²) in all of them",
+    offset_parameters=(OUTLIER_SD_RATIO, OUTLIER_PROBABILITY),
 )
-def arm_mixture(offset: Any, *, heterogeneity_sd: Any) -> Any:
-    """Trials of two kinds, of which heterogeneity_sd is the ordinary kind's."""
+def outlier_mixture(
+    scope: ArmScope, *, heterogeneity_sd: Any, outlier_sd_ratio: Any, outlier_probability: Any
+) -> Any:
+    """Ordinary and outlying trials; heterogeneity_sd is the SD of ordinary ones."""
+    offset = scope.mixture_offset(outlier_sd_ratio, outlier_probability)
     return heterogeneity_sd / math.sqrt(2.0) * offset
 
 
-def two_kinds(square: Any, arms: Any, ratio: Any, share: Any, xp: Any) -> tuple[Any, Any]:
-    """Give the log density of a trial's arm effects together with either kind.
+@heterogeneity("heterogeneity_sd / √2 · z[arm] · g(hour)", follows_course=True)
+def proportional_to_course(scope: ArmScope, *, heterogeneity_sd: Any) -> Any:
+    """Arms differ in the size of their effect, in proportion to its time course."""
+    return heterogeneity_sd / math.sqrt(2.0) * scope.offset() * scope.course()
 
-    Parameters
-    ----------
-    square
-        The sum of their squares over the trial's arms.
-    arms
-        How many there are.
-    ratio, share
-        `OUTLYING_RATIO` and `OUTLYING_SHARE`.
-    xp
-        Namespace with the elementary functions for these arrays.
 
-    Returns
-    -------
-    tuple
-        Of an ordinary and of an outlying trial; each plus arms / 2 · log(2 pi).
+@heterogeneity(
+    "heterogeneity_sd / √2 · z[arm] + cluster_sd / √2 · z[treatment in its cluster]", nested=True
+)
+def nested(scope: ArmScope, *, heterogeneity_sd: Any, cluster_sd: Any) -> Any:
+    """Arms in trials in clusters, whose trials share part of each treatment's deviation."""
+    within = heterogeneity_sd * scope.offset()
+    return (within + cluster_sd * scope.cluster_offset()) / math.sqrt(2.0)
+
+
+def mixture_log_densities(
+    square: Any, arms: Any, ratio: Any, probability: Any, xp: Any
+) -> tuple[Any, Any]:
+    """Joint log densities of a trial's arm effects and its being ordinary, or outlying.
+
+    ``square`` is the sum of the squared effects of the trial's ``arms``. Without arms / 2 · log(2
+    pi).
     """
-    ordinary = xp.log1p(-share) - square / 2.0
-    outlying = xp.log(share) - arms * xp.log(ratio) - square / (2.0 * ratio**2)
+    ordinary = xp.log1p(-probability) - square / 2.0
+    outlying = xp.log(probability) - arms * xp.log(ratio) - square / (2.0 * ratio**2)
     return ordinary, outlying
-
-
-@heterogeneity("heterogeneity_sd / √2 · z[arm] · g(hour)")
-def arm_fading(offset: Any, share: Any, *, heterogeneity_sd: Any) -> Any:
-    """Arms differ in the size of an effect, and the difference comes and goes with the effect."""
-    return heterogeneity_sd / math.sqrt(2.0) * offset * share
-
-
-@heterogeneity("heterogeneity_sd / √2 · z[arm] + cluster_sd / √2 · z[treatment in its cluster]")
-def nested(offset: Any, cluster: Any, *, heterogeneity_sd: Any, cluster_sd: Any) -> Any:
-    """Arms in trials in clusters, whose trials resemble each other in what a treatment does."""
-    return (heterogeneity_sd * offset + cluster_sd * cluster) / math.sqrt(2.0)

@@ -1,7 +1,4 @@
-"""Links: the scale of a linear predictor, and how it becomes what a reader thinks in.
-
-A link is written once, for the graph (PyTensor), for draws (xarray) and for figures (NumPy).
-"""
+"""Links: the scale of a linear predictor, for the graph, draws (xarray) and NumPy alike."""
 
 from __future__ import annotations
 
@@ -14,23 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The scale of a linear predictor.
-
-    Attributes
-    ----------
-    name
-        What it is called.
-    forward
-        From the expected result to the linear predictor.
-    inverse
-        Back.
-    effect
-        What a difference of linear predictors is called; empty where it is a plain difference.
-    ratio
-        What its exponential is called; empty where it has none.
-    probability
-        True where the expected result is a probability.
-    """
+    """A link function; ``effect`` names a difference on its scale, ``ratio`` its exponential."""
 
     name: str
     forward: Callable[[Any], Any]
@@ -40,11 +21,7 @@ class Link:
     probability: bool = False
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-IDENTITY = Link("identity", _same, _same)
+IDENTITY = Link("identity", lambda mean: mean, lambda eta: eta)
 LOGIT = Link(
     "logit",
     lambda p: np.log(p) - np.log1p(-p),
@@ -66,21 +43,6 @@ CLOGLOG = Link(
 LINKS = {link.name: link for link in (IDENTITY, LOGIT, LOG, CLOGLOG)}
 
 
-def risk_from(baseline_risk: float, effect: Any, link: Link) -> Any:
-    """Carry an effect to a baseline risk.
-
-    Parameters
-    ----------
-    baseline_risk
-        The risk without the agent, between 0 and 1.
-    effect
-        A difference of linear predictors; any dims.
-    link
-        The scale of the linear predictor, of a probability.
-
-    Returns
-    -------
-    Any
-        Probabilities, same dims.
-    """
+def risk_at_effect(baseline_risk: float, effect: Any, link: Link) -> Any:
+    """Risk under an effect on the scale of the link, given the risk without it."""
     return link.inverse(link.forward(np.float64(baseline_risk)) + effect)

@@ -1,43 +1,58 @@
-"""The design: which rows of the evidence a spec sees, and which it leaves out and why."""
+"""The design: the rows of the evidence that enter an analysis, and those excluded with a reason."""
 
-from nmda_bayes.design.bias_columns import CONTRAST_SE, JUDGEMENT, WEIGHT
-from nmda_bayes.design.build import ARMS, LABELS, LEFT_OUT, OUTCOMES, build_design
-from nmda_bayes.design.choose import AS_ARM, AS_CONTRAST, AS_RESPONDERS, BORROWED
-from nmda_bayes.design.cutoffs import LEVEL, levels_of
-from nmda_bayes.design.decisive import decisive_contrasts
-from nmda_bayes.design.error_correlation import ERROR_CORRELATION
-from nmda_bayes.design.forms import Form, forms_of
-from nmda_bayes.design.margins import silent_trials
-from nmda_bayes.design.readings import READING, SAME_ARM, WHOLE_ARM
-from nmda_bayes.design.splitting import of_agents, original_agent
-from nmda_bayes.design.study_columns import cluster_arms, coefficient, covariates_of
+from __future__ import annotations
+
+from nmda_bayes.design.bias_columns import CONTRAST_SE, JUDGEMENT, WEIGHT, publication_contrasts
+from nmda_bayes.design.build import (
+    ARMS,
+    ERROR_CORRELATION,
+    EXCLUDED,
+    LABELS,
+    OUTCOMES,
+    build_design,
+    uninformative_trials,
+)
+from nmda_bayes.design.covariates import cluster_arm_labels, coefficient_name, outcome_covariates
+from nmda_bayes.design.filters import ARM_REPORT, BORROWED_SD, CONTRAST_REPORT, RESPONDER_REPORT
+from nmda_bayes.design.node_split import agent_mask, original_agent
+from nmda_bayes.design.select import (
+    CUTOFF_COLUMN,
+    PARENT_ARM,
+    READING,
+    SAME_ARM,
+    STEPS,
+    ObservedVariable,
+    n_cutoffs,
+    observed_variables,
+)
 
 __all__ = [
     "ARMS",
-    "AS_ARM",
-    "AS_CONTRAST",
-    "AS_RESPONDERS",
-    "BORROWED",
+    "ARM_REPORT",
+    "BORROWED_SD",
+    "CONTRAST_REPORT",
     "CONTRAST_SE",
+    "CUTOFF_COLUMN",
     "ERROR_CORRELATION",
-    "Form",
+    "EXCLUDED",
     "JUDGEMENT",
     "LABELS",
-    "LEVEL",
-    "LEFT_OUT",
     "OUTCOMES",
+    "PARENT_ARM",
     "READING",
+    "RESPONDER_REPORT",
     "SAME_ARM",
-    "WHOLE_ARM",
+    "STEPS",
     "WEIGHT",
+    "ObservedVariable",
+    "agent_mask",
     "build_design",
-    "cluster_arms",
-    "coefficient",
-    "covariates_of",
-    "decisive_contrasts",
-    "forms_of",
-    "levels_of",
-    "of_agents",
+    "cluster_arm_labels",
+    "coefficient_name",
+    "n_cutoffs",
+    "observed_variables",
     "original_agent",
-    "silent_trials",
+    "outcome_covariates",
+    "publication_contrasts",
+    "uninformative_trials",
 ]

@@ -1,73 +1,86 @@
-"""Answers: functions from a fit to labelled draws."""
+"""Estimands: functions from a fit to labelled posterior draws."""
 
-from nmda_bayes.estimands.at_concentration import response_at_concentration
-from nmda_bayes.estimands.beside import beside_published
-from nmda_bayes.estimands.biases import effects_with_bias
-from nmda_bayes.estimands.borrowing import pooling_report, pooling_words
-from nmda_bayes.estimands.deviance import deviance_table, residual_deviance
-from nmda_bayes.estimands.effects import study_effects
-from nmda_bayes.estimands.infusions import regimen_window
-from nmda_bayes.estimands.league import league_frame, league_table
-from nmda_bayes.estimands.network_evidence import network_parts
-from nmda_bayes.estimands.numbers import contrasts, effective_dose, number_needed
-from nmda_bayes.estimands.outlying import outlying_trials
-from nmda_bayes.estimands.over_time import (
-    effect_over_time,
-    hours_of_relief,
-    risk_over_time,
-    share_left,
+from __future__ import annotations
+
+from nmda_bayes.estimands.clinical import (
+    compare_agents,
+    compare_with_published,
+    effective_dose,
+    number_needed,
+    therapeutic_window,
 )
-from nmda_bayes.estimands.ranking import ranks
-from nmda_bayes.estimands.reading import design_of, spec_of, tested
-from nmda_bayes.estimands.regimen_course import regimen_over_time
-from nmda_bayes.estimands.regimen_text import regimen_table, regimen_words
-from nmda_bayes.estimands.regimens import regimen_response
-from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
-from nmda_bayes.estimands.splits import (
+from nmda_bayes.estimands.effects import (
+    bias_adjusted_effects,
+    deviance_table,
+    outlier_probabilities,
+    residual_deviance,
+    study_effects,
+)
+from nmda_bayes.estimands.fit_access import design_of, dose_range, spec_of
+from nmda_bayes.estimands.network import (
+    compare_direct_indirect,
     inconsistency,
-    node_splits,
-    node_splitting,
-    split,
+    league_frame,
+    league_table,
+    node_split_candidates,
+    rank_agents,
+    subnetworks,
     unrelated_means,
+    with_node_split,
 )
-from nmda_bayes.estimands.window import therapeutic_window
+from nmda_bayes.estimands.regimens import (
+    describe_regimens,
+    regimen_response,
+    regimen_table,
+    regimen_window,
+    response_at_concentration,
+)
+from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
+from nmda_bayes.estimands.shrinkage import describe_shrinkage, shrinkage_by_cell
+from nmda_bayes.estimands.time import (
+    effect_duration,
+    effect_over_time,
+    regimen_over_time,
+    remaining_effect,
+    risk_over_time,
+)
 
 __all__ = [
     "absolute_risk",
-    "beside_published",
-    "contrasts",
+    "bias_adjusted_effects",
+    "compare_direct_indirect",
+    "compare_with_published",
+    "compare_agents",
+    "describe_regimens",
+    "describe_shrinkage",
     "design_of",
     "deviance_table",
+    "dose_range",
     "dose_response",
+    "effect_duration",
     "effect_over_time",
     "effective_dose",
-    "effects_with_bias",
-    "hours_of_relief",
     "inconsistency",
     "league_frame",
     "league_table",
     "linear_response",
-    "network_parts",
-    "node_splits",
-    "node_splitting",
+    "node_split_candidates",
     "number_needed",
-    "outlying_trials",
-    "pooling_report",
-    "pooling_words",
-    "ranks",
+    "outlier_probabilities",
+    "rank_agents",
     "regimen_over_time",
     "regimen_response",
     "regimen_table",
     "regimen_window",
-    "regimen_words",
+    "remaining_effect",
     "residual_deviance",
     "response_at_concentration",
     "risk_over_time",
-    "share_left",
+    "shrinkage_by_cell",
     "spec_of",
-    "split",
     "study_effects",
-    "tested",
+    "subnetworks",
     "therapeutic_window",
     "unrelated_means",
+    "with_node_split",
 ]

@@ -1,251 +1,343 @@
-"""Effects at a dose, on the scale that a reader thinks in.
+"""Effects over dose, on the linear predictor and on each outcome's natural scale.
 
-The curve is the catalogue's own formula on the posterior draws: nothing is written twice.
+Curves are evaluated by the formulas of `nmda_bayes.components.curves` on the posterior draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from nmda_bayes.components.links import LOGIT, Link, risk_from
+from nmda_bayes.components.exposures import EXPOSURES
+from nmda_bayes.components.links import LOGIT, Link, risk_at_effect
+from nmda_bayes.design import original_agent
 from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
-from nmda_bayes.errors import Fault, SpecError
-from nmda_bayes.estimands.baseline import baseline_for_risks
-from nmda_bayes.estimands.covariates import Values, at_values
-from nmda_bayes.estimands.reading import (
-    default_doses,
-    exposure_axis,
+from nmda_bayes.errors import SpecError
+from nmda_bayes.estimands.fit_access import (
+    CovariateValues,
+    agent_membership,
+    baseline_for_risks,
+    curve_parameters,
+    default_dose_grid,
+    design_of,
+    dose_range,
+    exposure_axis_label,
+    is_extrapolated,
+    labels_of,
     link_of,
-    members,
+    posterior_draws,
+    spec_error,
     spec_of,
-    tested,
-    variable,
+    unknown_label,
+    window_of,
 )
 from nmda_bayes.spec import AnalysisSpec
 
+#: Natural scales of an effect.
 DIFFERENCE, RISK, RATIO = "difference", "risk", "ratio"
+
 Doses = Sequence[float] | np.ndarray | xr.DataArray | None
+#: One number on the exposure axis for all agents, or a number for each agent.
+CommonDose = float | Mapping[str, float] | None
 
-
-def linear_response(
-    fit: xr.DataTree, outcome: str, dose: Doses = None, at: Values | None = None
-) -> xr.DataArray:
-    """Evaluate an outcome's curve on the scale of its linear predictor.
-
-    Parameters
-    ----------
-    fit
-        A fit.
-    outcome
-        One of its outcomes.
-    dose
-        Exposures >= 0 in the units of the spec's exposure; a grid over what was tried if None.
-    at
-        Values of covariates, by name; a covariate that is not named is at its centre.
-
-    Returns
-    -------
-    xr.DataArray
-        Dims agent, condition, dose, chain, draw; 0 at dose 0.
-    """
-    curve = spec_of(fit).outcomes[outcome].shape
-    theta = curve_parameters(fit, outcome, curve.parameters, at)
-    grid = _grid(fit, dose)
-    labels = fit["design/labels"].to_dataset()
-    everywhere = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
-    response = everywhere + curve.response(grid, theta, np, members(labels[AGENT]))
-    return response.transpose(AGENT, CONDITION, DOSE, *SAMPLE)
-
-
-def curve_parameters(
-    fit: xr.DataTree, outcome: str, names: Iterable[str], at: Values | None = None
-) -> dict[str, xr.DataArray]:
-    """Read the parameters of a curve from the posterior.
-
-    Parameters
-    ----------
-    fit
-        A fit.
-    outcome
-        One of its outcomes.
-    names
-        As the curve's formula names them.
-    at
-        Values of covariates, by name; a covariate that is not named is at its centre.
-
-    Returns
-    -------
-    dict[str, xr.DataArray]
-        Draws by name; dims agent and condition where a parameter has them.
-    """
-    spec, posterior = spec_of(fit), fit["posterior"].to_dataset()
-    theta = {name: posterior[variable(spec, outcome, name)] for name in names}
-    return at_values(fit, outcome, theta, at)
+ALL_CONDITIONS = "all conditions combined"
+OWN_DOSE = "agent-specific doses"
 
 
 def dose_response(
     fit: xr.DataTree,
     dose: Doses = None,
     baseline_risk: float | None = None,
-    at: Values | None = None,
+    at: CovariateValues | None = None,
 ) -> xr.DataArray:
-    """Evaluate every outcome's curve on its natural scale.
+    """Evaluate every outcome's dose-response curve on its natural scale.
 
     Parameters
     ----------
     fit
-        A fit.
+        As `fit` returns it.
     dose
-        Exposures >= 0 in the units of the spec's exposure; a grid over what was tried if None.
+        Exposures >= 0, in the units of the spec's exposure; by default a grid from 0 to 1.5 times
+        the highest tested dose.
     baseline_risk
-        The risk at dose 0 from which a binary outcome's risks are counted; the spec's
-        ``window.baseline_risk`` if None.
+        Risk at dose 0, for outcomes that are risks; by default ``window.baseline_risk`` of the
+        spec.
     at
-        Values of covariates, by name; a covariate that is not named is at its centre.
+        Values of covariates by name; a covariate not listed is at its centre.
 
     Returns
     -------
     xr.DataArray
-        ``response``, dims outcome, agent, condition, dose, chain, draw. Coordinate ``scale`` says
-        per outcome whether it is a difference from dose 0, in the outcome's units, an absolute
-        risk, or a ratio of rates to dose 0, and ``link`` the scale of its linear predictor;
-        ``extrapolated`` whether the dose lies beyond what was tried of the agent; ``trials`` how
-        many trials a cell has (0: it rests on the others and the prior).
+        ``response``, dims outcome, agent, condition, dose, chain, draw. Coordinates over outcome:
+        ``scale`` (``difference`` from dose 0 in the outcome's units, absolute ``risk``, or
+        ``ratio`` of rates to dose 0), ``unit``, ``label``, ``link`` and ``better``;
+        ``trials`` (outcome, agent, condition), 0 where the curve is predicted from the others;
+        ``tested_from``, ``tested_to`` (outcome, agent) and ``extrapolated`` (outcome, agent, dose).
 
     Raises
     ------
     SpecError
-        If an outcome is binary and no baseline risk is stated.
+        If an outcome is a risk and there is no baseline risk (E802), a dose is negative or not
+        finite (E805), or no parameter depends on a covariate of ``at`` (E804).
+
+    Examples
+    --------
+    >>> curve = nb.dose_response(fit, dose=[0, 0.5, 1], baseline_risk=0.05)
+    >>> curve.dims
+    ('outcome', 'agent', 'condition', 'dose', 'chain', 'draw')
+    >>> [str(scale) for scale in curve["scale"].values]
+    ['difference', 'risk']
     """
     spec = spec_of(fit)
-    baseline_risk = baseline_for_risks(fit, baseline_risk)
-    parts = []
-    for name in spec.outcomes:
-        response = linear_response(fit, name, dose, at)
-        parts.append(on_natural_scale(response, link_of(spec, name), baseline_risk))
-    joined = xr.concat(parts, dim=xr.Variable(OUTCOME, list(spec.outcomes)))
-    outcomes = spec.outcomes.items()
-    scale = [scale_of(link_of(spec, name)) for name in spec.outcomes]
-    unit = [_unit(spec, name) for name in spec.outcomes]
-    labelled = joined.assign_coords(
-        scale=(OUTCOME, scale),
-        label=(OUTCOME, [o.label or name for name, o in outcomes]),
-        unit=(OUTCOME, unit),
-        link=(OUTCOME, [link_of(spec, name).name for name in spec.outcomes]),
-        better=(OUTCOME, [o.better for _, o in outcomes]),
-    )
-    where = tested(fit)
-    labelled = labelled.assign_coords(
-        {k: where[k] for k in ("trials", "tested_from", "tested_to")},
-    ).assign_coords(extrapolated=extrapolated(where["tested_to"], joined[DOSE]))
-    labelled = labelled.assign_coords(fit["design/labels"].to_dataset().data_vars)
-    labelled.attrs = {"exposure_axis": exposure_axis(spec)}
-    if baseline_risk is not None:
-        labelled.attrs["baseline_risk"] = baseline_risk
-    return labelled.rename("response")
+    baseline = baseline_for_risks(fit, baseline_risk)
+    parts = [
+        to_natural_scale(linear_response(fit, name, dose, at), link_of(spec, name), baseline)
+        for name in spec.outcomes
+    ]
+    response = xr.concat(parts, dim=xr.Variable(OUTCOME, list(spec.outcomes)))
+    tested, labels = dose_range(fit), fit["design/labels"].to_dataset()
+    extrapolated = is_extrapolated(response[DOSE], tested["tested_to"]).transpose(..., DOSE)
+    for coords in (outcome_coords(spec), tested.data_vars, labels.data_vars):
+        response = response.assign_coords(coords)
+    response = response.assign_coords(extrapolated=extrapolated)
+    response.attrs = {"exposure_axis": exposure_axis_label(spec)}
+    if baseline is not None:
+        response.attrs["baseline_risk"] = baseline
+    return response.rename("response")
 
 
-def on_natural_scale(response: xr.DataArray, link: Link, baseline: float | None) -> xr.DataArray:
-    """Bring differences of a linear predictor to the scale that a reader thinks in.
+def linear_response(
+    fit: xr.DataTree, outcome: str, dose: Doses = None, at: CovariateValues | None = None
+) -> xr.DataArray:
+    """Evaluate an outcome's curve on the linear predictor.
 
-    Parameters
-    ----------
-    response
-        Differences from no dose; any dims.
-    link
-        The scale of the linear predictor.
-    baseline
-        The risk without the agent; may be None where there is no risk.
-
-    Returns
-    -------
-    xr.DataArray
-        A difference, an absolute risk or a ratio.
+    Dims agent, condition, dose, chain, draw.
     """
+    curve = spec_of(fit).outcomes[outcome].shape
+    theta = curve_parameters(fit, outcome, curve.parameters, at)
+    labels = fit["design/labels"].to_dataset()
+    zeros = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
+    response = curve.response(_dose_grid(fit, dose), theta, np, agent_membership(labels[AGENT]))
+    return (zeros + response).transpose(AGENT, CONDITION, DOSE, *SAMPLE)
+
+
+def _dose_grid(fit: xr.DataTree, dose: Doses) -> xr.DataArray:
+    if dose is None:
+        return default_dose_grid(fit)
+    values = np.atleast_1d(np.asarray(dose, dtype=float))
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise spec_error("E805", "a dose is negative or not finite", "Pass doses >= 0.", DOSE)
+    return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
+
+
+# Natural scales.
+
+
+def to_natural_scale(response: xr.DataArray, link: Link, baseline: float | None) -> xr.DataArray:
+    """Convert differences on the linear predictor to a difference, risk or ratio."""
     if link.probability and baseline is not None:
         return absolute_risk(response, baseline, link)
-    if scale_of(link) == RATIO:
+    if effect_scale(link) == RATIO:
         ratio: xr.DataArray = xr.apply_ufunc(np.exp, response)
         return ratio
     return response
 
 
-def scale_of(link: Link) -> str:
-    """Say what an effect becomes on its natural scale.
-
-    Parameters
-    ----------
-    link
-        The scale of the linear predictor.
-
-    Returns
-    -------
-    str
-        ``difference``, ``risk`` or ``ratio``.
-    """
-    if link.probability:
-        return RISK
-    return RATIO if link.ratio else DIFFERENCE
-
-
-def _unit(spec: AnalysisSpec, outcome: str) -> str:
-    link = link_of(spec, outcome)
-    words = {RISK: "probability", RATIO: link.ratio, DIFFERENCE: spec.outcomes[outcome].unit}
-    return words[scale_of(link)]
-
-
-def extrapolated(tested_to: xr.DataArray, dose: xr.DataArray) -> xr.DataArray:
-    """Say which doses lie beyond what was tried.
-
-    Parameters
-    ----------
-    tested_to
-        The largest exposure tried; NaN where there was no trial.
-    dose
-        Exposures.
-
-    Returns
-    -------
-    xr.DataArray
-        True beyond, and everywhere without a trial. Doses between 0 and the smallest tried lie
-        between the reference arm and it, and count as inside.
-    """
-    # A millionth of slack: a grid point at the largest tried dose is not beyond it.
-    return ~(tested_to * (1 + 1e-6) >= dose).transpose(..., DOSE)
+def effect_scale(link: Link) -> str:
+    """Name the natural scale of a link's effects."""
+    return RISK if link.probability else RATIO if link.ratio else DIFFERENCE
 
 
 def absolute_risk(
     log_ratio: xr.DataArray, baseline_risk: float, link: Link = LOGIT
 ) -> xr.DataArray:
-    """Turn log odds ratios, or log hazard ratios, into the risk that they imply at a baseline.
-
-    Parameters
-    ----------
-    log_ratio
-        Differences of the linear predictor; any dims.
-    baseline_risk
-        The risk without the agent, between 0 and 1.
-    link
-        The scale of the linear predictor; log odds if not given.
-
-    Returns
-    -------
-    xr.DataArray
-        Probabilities, same dims.
-    """
-    risk: xr.DataArray = risk_from(baseline_risk, log_ratio, link)
+    """Convert log odds ratios or log hazard ratios to absolute risks at a baseline risk."""
+    risk: xr.DataArray = risk_at_effect(baseline_risk, log_ratio, link)
     return risk
 
 
-def _grid(fit: xr.DataTree, dose: Doses) -> xr.DataArray:
+def outcome_facts(spec: AnalysisSpec) -> pd.DataFrame:
+    """Tabulate label, unit, scale, link and better direction by outcome."""
+    rows = {}
+    for name, part in spec.outcomes.items():
+        link = link_of(spec, name)
+        rows[name] = {
+            "label": part.label or name,
+            "unit": "probability" if link.probability else link.ratio or part.unit,
+            "scale": effect_scale(link),
+            "link": link.name,
+            "better": part.better,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def outcome_coords(spec: AnalysisSpec) -> dict[str, Any]:
+    """Make coordinates over outcome of `outcome_facts`."""
+    facts = outcome_facts(spec)
+    return {str(name): (OUTCOME, facts[name].tolist()) for name in facts}
+
+
+# The therapeutic window.
+
+
+def window_probabilities(
+    spec: AnalysisSpec,
+    benefit: xr.DataArray,
+    harm: xr.DataArray,
+    baseline: float,
+    benefit_at_least: float | None = None,
+    risk_at_most: float | None = None,
+) -> xr.Dataset:
+    """Compute probabilities of enough benefit and acceptable harm from responses.
+
+    Also the draws ``gain``, larger being better (a fall in pain, a rise in responders), and
+    ``added_risk``. Thresholds are those of the spec by default.
+    """
+    window = window_of(spec)
+    enough = window.benefit_at_least if benefit_at_least is None else benefit_at_least
+    acceptable = window.risk_at_most if risk_at_most is None else risk_at_most
+    facts = outcome_facts(spec).loc[window.benefit]
+    at_zero = 0.0 if facts["scale"] == DIFFERENCE else baseline
+    gain = at_zero - benefit if facts["better"] == "lower" else benefit - at_zero
+    added_risk = harm - baseline
+    is_enough, is_safe = gain >= enough, added_risk <= acceptable
+    variables = {
+        "p_benefit": is_enough.mean(SAMPLE),
+        "p_risk": is_safe.mean(SAMPLE),
+        "p_both": (is_enough & is_safe).mean(SAMPLE),
+        "gain": gain,
+        "added_risk": added_risk,
+    }
+    return xr.Dataset(
+        {name: values.reset_coords(drop=True) for name, values in variables.items()},
+        attrs={
+            "benefit_at_least": enough,
+            "risk_at_most": acceptable,
+            "baseline_risk": baseline,
+            "benefit_unit": facts["unit"],
+            "benefit_label": facts["label"],
+            "harm_label": spec.outcomes[window.harm].label or window.harm,
+        },
+    )
+
+
+# Effects of all agents at one dose, for league tables and ranks.
+
+
+def effects_at_dose(
+    fit: xr.DataTree, outcome: str, dose: CommonDose = None, condition: str | None = None
+) -> xr.DataArray:
+    """Evaluate every agent's effect vs the reference at one dose, on the linear predictor.
+
+    Dims agent (the reference first), chain, draw.
+    """
+    design_of(fit, outcome)  # raises an error for an unknown outcome
+    spec = spec_of(fit)
+    doses, dose_text = _doses(fit, outcome, dose)
+    selected, condition_text = _condition(fit, outcome, condition)
+    parts = [
+        linear_response(fit, outcome, [value])
+        .sel({AGENT: agent, CONDITION: selected})
+        .isel({DOSE: 0})
+        .reset_coords(drop=True)
+        for agent, value in doses.items()
+    ]
+    labels = fit["design/labels"].to_dataset()["agent_label"].to_series()
+    tested_to = dose_range(fit)["tested_to"].sel({OUTCOME: outcome}).to_series()
+    shape = spec.outcomes[outcome].shape
+    # An agent without trials has no tested dose to exceed; `evidence` reports that it has none.
+    extrapolated = [
+        shape.of(original_agent(a)).needs_dose
+        and a in tested_to.dropna()
+        and is_extrapolated(x, tested_to[a])
+        for a, x in doses.items()
+    ]
+    effects = xr.concat([xr.zeros_like(parts[0]), *parts], dim=AGENT).assign_coords(
+        {
+            AGENT: [spec.reference, *doses],
+            "dose": (AGENT, [0.0, *doses.values()]),
+            "extrapolated": (AGENT, [False, *extrapolated]),
+            "label": (AGENT, [_reference_label(fit), *(labels[a] for a in doses)]),
+        }
+    )
+    effects.attrs = {
+        "dose": dose_text,
+        "condition": condition_text,
+        "exposure_axis": exposure_axis_label(spec) if shape.needs_dose else "",
+    }
+    return effects.transpose(AGENT, *SAMPLE).rename("effect")
+
+
+def _reference_label(fit: xr.DataTree) -> str:
+    """Find the label of the reference in the evidence map; the design labels only agents."""
+    reference = spec_of(fit).reference
+    if "evidence_map" in fit.children:
+        coords = fit["evidence_map"].coords
+        if "agent_label" in coords and reference in coords[AGENT]:
+            return str(coords["agent_label"].sel({AGENT: reference}).item())
+    return reference.replace("_", " ")
+
+
+def evidence_condition(fit: xr.DataTree, outcome: str, condition: str | None) -> str | None:
+    """Return the condition whose trials are evidence; None where conditions share effects."""
+    return condition if _differs_by(fit, outcome, CONDITION) else None
+
+
+def differs_by_agent(fit: xr.DataTree, outcome: str) -> bool:
+    """Whether an outcome's effects differ between agents in the model."""
+    return bool(spec_of(fit).outcomes[outcome].curves) or _differs_by(fit, outcome, AGENT)
+
+
+def _differs_by(fit: xr.DataTree, outcome: str, dim: str) -> bool:
+    names = spec_of(fit).outcomes[outcome].shape.parameters
+    return any(dim in posterior_draws(fit, outcome, name).dims for name in names)
+
+
+def _doses(fit: xr.DataTree, outcome: str, dose: CommonDose) -> tuple[dict[str, float], str]:
+    """Find the dose of each agent, and a text for it."""
+    part, agents = spec_of(fit).outcomes[outcome], labels_of(fit, AGENT)
+    if not part.shape.needs_dose:
+        compared = [a for a in agents if a in dose] if isinstance(dose, Mapping) else agents
+        return dict.fromkeys(compared, 1.0), "at any dose"
     if dose is None:
-        return default_doses(fit)
-    values = np.atleast_1d(np.asarray(dose, dtype=float))
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise SpecError(
-            [Fault("a dose is negative or not a number", "Give doses >= 0.", column=DOSE)]
-        )
-    return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
+        if not EXPOSURES[part.exposure].relative:
+            hint = "Pass dose=..., one number for all agents or a mapping from agent to number."
+            raise spec_error("E806", "the dose of the comparison is missing", hint, "dose")
+        dose = 1.0
+    by_agent = dose if isinstance(dose, Mapping) else dict.fromkeys(agents, dose)
+    issues = [unknown_label("agent", str(a), agents) for a in by_agent if a not in agents]
+    if issues:
+        raise SpecError(issues)
+    if not all(np.isfinite(x) and x > 0 for x in by_agent.values()):
+        message = "the dose of a comparison is not a positive number"
+        raise spec_error("E805", message, "Pass doses > 0.", "dose")
+    doses = {str(a): float(x) for a, x in by_agent.items()}
+    distinct = set(doses.values())
+    return doses, _dose_text(distinct.pop(), part.exposure) if len(distinct) == 1 else OWN_DOSE
+
+
+def _dose_text(dose: float, exposure: str) -> str:
+    kind = EXPOSURES[exposure]
+    if not kind.relative:
+        return f"at {'exposure' if kind.metric else 'dose'} {dose:g}"
+    reference = "the reference regimen" if kind.metric else "the reference dose"
+    return f"at {reference}" if dose == 1 else f"at {dose:g} times {reference}"
+
+
+def _condition(fit: xr.DataTree, outcome: str, condition: str | None) -> tuple[str, str]:
+    """Find the condition of a comparison, and a text for it."""
+    conditions = labels_of(fit, CONDITION)
+    if condition is not None and condition not in conditions:
+        raise SpecError([unknown_label("condition", condition, conditions)])
+    if not _differs_by(fit, outcome, CONDITION):
+        return conditions[0], "" if len(conditions) == 1 else ALL_CONDITIONS
+    if condition is None and len(conditions) > 1:
+        hint = f"Pass condition=..., one of: {', '.join(conditions)}."
+        raise spec_error("E807", "effects differ between conditions", hint, "condition")
+    selected = condition or conditions[0]
+    labels = fit["design/labels"].to_dataset()["condition_label"].to_series()
+    return selected, str(labels[selected])

@@ -1,39 +1,43 @@
-"""Evidence: trials as labelled tables, checked, traceable, and never used twice.
+"""Evidence: trial data as validated, labelled tables with provenance.
 
-The floor below every model. It reads the shipped base, a folder of tables, or one flat table of
-your own, and hands out an `xarray.DataTree`; it fits nothing and imports no sampler.
+`load_evidence` reads the shipped base, a folder of tables, or a user's table into an
+`xarray.DataTree`. Nothing here imports a sampler.
 """
 
-from nmda_bayes.evidence.certainty import certainty
-from nmda_bayes.evidence.comparisons import review_analysis
-from nmda_bayes.evidence.load import load_evidence
-from nmda_bayes.evidence.map import evidence_cells, evidence_map
-from nmda_bayes.evidence.network import connected_parts, network, network_faults
-from nmda_bayes.evidence.schemas import dictionary
-from nmda_bayes.evidence.shipped import shipped_folder
-from nmda_bayes.evidence.study_list import study_table
-from nmda_bayes.evidence.summary import Summary, summarise
-from nmda_bayes.evidence.tables import TABLES
-from nmda_bayes.evidence.tested_doses import dose_coverage
-from nmda_bayes.evidence.tree import table
-from nmda_bayes.evidence.write import write_evidence
+from __future__ import annotations
+
+from nmda_bayes.evidence.base import load_evidence, review_analysis
+from nmda_bayes.evidence.describe import EvidenceSummary, study_characteristics, summarise_evidence
+from nmda_bayes.evidence.doses import dose_coverage
+from nmda_bayes.evidence.export import write_evidence
+from nmda_bayes.evidence.grade import grade_certainty
+from nmda_bayes.evidence.network import (
+    connected_components,
+    evidence_cells,
+    evidence_map,
+    evidence_network,
+    network_issues,
+)
+from nmda_bayes.evidence.schema import TABLES, data_dictionary
+from nmda_bayes.evidence.tree import to_frame
+from nmda_bayes.registry import shipped_folder
 
 __all__ = [
     "TABLES",
-    "Summary",
-    "certainty",
-    "connected_parts",
-    "dictionary",
+    "EvidenceSummary",
+    "grade_certainty",
+    "connected_components",
+    "data_dictionary",
     "dose_coverage",
     "evidence_cells",
     "evidence_map",
     "load_evidence",
-    "network",
-    "network_faults",
+    "evidence_network",
+    "network_issues",
     "review_analysis",
     "shipped_folder",
-    "study_table",
-    "summarise",
-    "table",
+    "study_characteristics",
+    "summarise_evidence",
+    "to_frame",
     "write_evidence",
 ]

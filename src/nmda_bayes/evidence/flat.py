@@ -1,4 +1,4 @@
-"""Bring your own: one flat table, one row an arm (of an outcome) or one row a contrast."""
+"""Load a flat table: one row per arm (of an outcome and time), or one row per contrast."""
 
 from __future__ import annotations
 
@@ -7,270 +7,249 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.errors import EvidenceError
-from nmda_bayes.evidence.blinding import NOT_STATED
-from nmda_bayes.evidence.carry_over import carry_over
-from nmda_bayes.evidence.flat_columns import (
-    DERIVED,
-    DOSES,
-    LENIENT,
-    NUMBERS,
-    OF_ARMS,
-    OF_STUDIES,
-    TEXTS,
-    Rows,
-    header_faults,
-    typed_rows,
+from nmda_bayes.evidence.derive import derive_arms, derive_contrasts, rounding_half_widths
+from nmda_bayes.evidence.flat_schema import (
+    ARM_COLUMNS,
+    FLAT_COLUMNS,
+    FLAT_DOSE_COLUMNS,
+    LENIENT_COLUMNS,
+    RESERVED_COLUMNS,
+    STUDY_COLUMNS,
+    FlatRows,
+    cell_rules,
+    content_rules,
+    flat_issues,
+    header_issues,
+    parse_rows,
+    rows_without_errors,
+    study_issues,
 )
-from nmda_bayes.evidence.flat_needs import need_rules, study_faults
-from nmda_bayes.evidence.flat_rules import cell_rules, told, unsound
-from nmda_bayes.evidence.implied import implied_arms, implied_contrasts
-from nmda_bayes.evidence.many_faults import More, few_of_a_kind
-from nmda_bayes.evidence.printed_digits import half_units
-from nmda_bayes.evidence.reading import LINE, Sheet
-from nmda_bayes.evidence.tables import TABLES
+from nmda_bayes.evidence.schema import TABLES
+from nmda_bayes.evidence.table_io import LINE, RawTable
 from nmda_bayes.evidence.tree import (
+    BLINDING_NOT_STATED,
     NO_DISPERSION,
-    RATIOS,
+    RATIO_MEASURES,
     arm_label,
+    carry_over,
     evidence_tree,
     hours_after_treatment,
-    ratios_as_logarithms,
+    log_transform_ratios,
 )
+from nmda_bayes.evidence.validate import Truncated, empty_column, truncate_repeats
 
-GIVEN = "given"
+#: The provenance of a number that a table gives without one, and of a ratio.
+AS_GIVEN = "given"
+LOG_OF_RATIO = "given as {}; its logarithm is taken"
+
+_NUMBER_COLUMNS = [name for name, column in FLAT_COLUMNS.items() if column.numeric]
 
 
-def load_flat(sheet: Sheet, source: str) -> xr.DataTree:
-    """Load and check a flat table.
-
-    Parameters
-    ----------
-    sheet
-        The table as text.
-    source
-        How the user named it.
-
-    Returns
-    -------
-    xr.DataTree
-        The same tree as a base gives; any word may be an agent or an outcome. ``results`` and
-        ``contrasts`` have ``se_from``, how each standard error was come by.
-
-    Raises
-    ------
-    EvidenceError
-        With every fault of the table.
-    """
-    if sheet.cells.empty:
-        raise EvidenceError(sheet.faults)
-    faults = [*sheet.faults, *header_faults(sheet)]
-    rows, wrong = typed_rows(sheet)
-    faults += wrong
-    if not any(fault.row is None and not isinstance(fault, More) for fault in faults):
+def load_flat(table: RawTable, source: str) -> xr.DataTree:
+    """Check and load a flat table."""
+    if table.cells.empty:
+        raise EvidenceError(table.issues)
+    rows, parse_issues = parse_rows(table)
+    issues = [*table.issues, *header_issues(table), *parse_issues]
+    if not any(issue.row is None and not isinstance(issue, Truncated) for issue in issues):
         rules = list(cell_rules(rows))
-        sound = ~unsound(rules, rows)
-        made = _worked_out(rows, sound)
-        faults += told(rules, rows)
-        faults += told(need_rules(rows, made, sound), rows)
-        faults += study_faults(rows)
-    if faults:
-        raise EvidenceError(few_of_a_kind(faults))
-    return evidence_tree(_tables(rows, made), source=source, kind="flat")
+        sound = rows_without_errors(rules, rows)
+        derived = _derived_values(rows, sound)
+        issues += flat_issues([*rules, *content_rules(rows, derived, sound)], rows)
+        issues += study_issues(rows)
+    if issues:
+        raise EvidenceError(truncate_repeats(issues))
+    return evidence_tree(_tables(rows, derived), source=source, kind="flat")
 
 
-def _worked_out(rows: Rows, sound: pd.Series) -> pd.DataFrame:
-    """Work out what sound rows imply: mean, standard error, logarithm, and how each came."""
+def _derived_values(rows: FlatRows, sound: pd.Series) -> pd.DataFrame:
+    """Means, standard errors and log ratios of the sound rows, and how each was obtained."""
     frame = rows.frame
-    blank = pd.DataFrame(
-        {
-            **{c: frame[c] for c in ("estimate", "ci_low", "ci_high", "measure")},
-            **{c: frame[c] for c in ("mean", "is_change_score")},
-            "se": np.nan,
-            "sd_relative_se": np.nan,
-            **dict.fromkeys(("mean_from", "se_from", "clash"), ""),
-        },
-        index=frame.index,
-    ).astype(dict.fromkeys(("mean_from", "se_from", "clash"), object))
+    kept = ["estimate", "ci_low", "ci_high", "measure", "mean", "is_change_score"]
+    texts = dict.fromkeys(("mean_from", "se_from", "conflict"), "")
+    derived = frame[kept].assign(se=np.nan, sd_relative_se=np.nan, **texts)
+    derived = derived.astype(dict.fromkeys(texts, object))
+    # Rounding matters only where one number can contradict another.
+    several = len(rows.names & {"se", "sd", "change_sd", "pre_sd", "ci_low", "t", "f", "p"}) > 1
+    printed = sorted({*_NUMBER_COLUMNS} & rows.names) if several else []
+    half = rounding_half_widths(rows.raw, printed).reindex(columns=_NUMBER_COLUMNS, fill_value=0.0)
     parts = []
-    # How numbers were rounded matters only where one can contradict another.
-    several = len(rows.given & {"se", "sd", "change_sd", "pre_sd", "ci_low", "t", "f", "p"}) > 1
-    digits = half_units(rows.sheet, sorted({*NUMBERS} & rows.given) if several else [])
-    digits = digits.reindex(columns=[*NUMBERS], fill_value=0.0)
     arms = sound & ~frame["is_contrast"]
     if arms.any():
-        made = implied_arms(frame[arms], digits[arms])
-        parts.append(made.rename(columns={"se_used": "se"}))
-    contrasts = sound & frame["is_contrast"]
-    if contrasts.any():
-        mine = frame[contrasts]
-        logs = ratios_as_logarithms(mine)
-        ratio, half = mine["measure"].isin(RATIOS), digits[contrasts]
+        parts.append(derive_arms(frame[arms], half[arms]))
+    is_contrast = sound & frame["is_contrast"]
+    if is_contrast.any():
+        contrasts, half = frame[is_contrast], half[is_contrast]
+        logs = log_transform_ratios(contrasts)[["estimate", "ci_low", "ci_high", "measure"]]
+        ratio = contrasts["measure"].isin(RATIO_MEASURES)
         for column in ("estimate", "ci_low", "ci_high"):
-            half = half.assign(
-                **{column: half[column].where(~ratio, half[column] / mine[column].where(ratio, 1))}
-            )
-        logs = logs[["estimate", "ci_low", "ci_high", "measure"]]
-        parts.append(logs.join(implied_contrasts(mine.assign(**logs), half)))
+            half = half.assign(**{column: half[column] / contrasts[column].where(ratio, 1.0)})
+        parts.append(logs.join(derive_contrasts(contrasts.assign(**logs), half)))
     for part in parts:
         for name in map(str, part):
-            blank.loc[part.index, name] = part[name]
-    return blank
+            derived.loc[part.index, name] = part[name]
+    return derived
 
 
-def _tables(rows: Rows, made: pd.DataFrame) -> dict[str, pd.DataFrame]:
+# The tables of the tree.
+
+
+def _tables(rows: FlatRows, derived: pd.DataFrame) -> dict[str, pd.DataFrame]:
     frame = rows.frame
     condition = frame["condition"].where(frame["condition"] != "", "all")
-    frame = frame.assign(condition=condition, condition_group=condition)
-    # An agent called placebo with no dose of its own is the zero of the dose axis.
-    frame["dose"] = frame["dose"].where(
-        frame["dose"].notna() | (frame["agent"] != "placebo") | frame["is_contrast"], 0.0
+    frame = frame.assign(
+        condition=condition, condition_group=condition, outcome_reported=frame["outcome"]
     )
     is_arm = ~frame["is_contrast"]
+    # Placebo without a dose is at dose 0.
+    for column, placebo in (
+        ("dose", is_arm & (frame["agent"] == "placebo")),
+        ("comparator_dose", frame["comparator"] == "placebo"),
+    ):
+        frame[column] = frame[column].mask(placebo & frame[column].isna(), 0.0)
     arms = _arms(frame[is_arm], rows)
     return {
         "studies": _studies(frame, rows),
         "arms": arms,
-        "results": _results(frame[is_arm], made[is_arm], arms, rows),
-        "contrasts": _contrasts(frame[~is_arm], made[~is_arm], rows),
-        "reference_doses": _like("reference_doses", pd.DataFrame()),
-        "published": _like("published", pd.DataFrame()),
+        "results": _results(frame[is_arm], derived[is_arm], arms, rows),
+        "contrasts": _contrasts(frame[~is_arm], derived[~is_arm], rows),
+        "reference_doses": _with_base_columns("reference_doses", pd.DataFrame()),
+        "published": _with_base_columns("published", pd.DataFrame()),
     }
 
 
-def _like(name: str, rows: pd.DataFrame, *but: str) -> pd.DataFrame:
-    """Give rows every column of a table of the base, empty where the flat table says nothing."""
-    text = pd.Series("", index=rows.index, dtype="str")
-    number = pd.Series(np.nan, index=rows.index, dtype=float)
-    columns = {}
-    for column in TABLES[name].columns:
-        if column.name in rows and column.name not in but:
-            columns[column.name] = rows[column.name]
-        else:
-            columns[column.name] = number if column.numeric else text
-    return pd.DataFrame(columns, index=rows.index)
+def _with_base_columns(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a table of the base, empty where the flat table does not have them."""
+    return pd.DataFrame(
+        {
+            column.name: rows[column.name]
+            if column.name in rows
+            else empty_column(column, rows.index)
+            for column in TABLES[name].columns
+        },
+        index=rows.index,
+    )
 
 
-def _said_of(rows: pd.DataFrame, key: list[str], columns: list[str]) -> pd.DataFrame:
-    """Give the first row of each group, and for some columns the first cell that says anything."""
+def _first_stated(rows: pd.DataFrame, key: list[str], columns: list[str]) -> pd.DataFrame:
+    """The first row of each group, and for some columns the first cell that is not empty."""
     first = rows[~rows.duplicated(key)]
     for column in columns:
-        said = rows[rows[column].notna() & (rows[column] != "")]
-        said = said[~said.duplicated(key)][[*key, column]]
-        if len(said) and len(said) < len(first):
+        stated = rows[rows[column].notna() & (rows[column] != "")]
+        stated = stated[~stated.duplicated(key)][[*key, column]]
+        if 0 < len(stated) < len(first):
             empty = "" if rows[column].dtype.kind not in "iufb" else np.nan
-            filled = first[key].merge(said, on=key, how="left")[column].fillna(empty)
+            filled = first[key].merge(stated, on=key, how="left")[column].fillna(empty)
             first = first.assign(**{column: filled.to_numpy()})
-        elif len(said):
-            first = first.assign(**{column: said[column].to_numpy()})
+        elif len(stated):
+            first = first.assign(**{column: stated[column].to_numpy()})
     return first
 
 
-def _studies(frame: pd.DataFrame, rows: Rows) -> pd.DataFrame:
-    own = [c for c in OF_STUDIES if c in rows.given]
-    first = _said_of(frame, ["study"], own)[["study", "condition", "condition_group", *own]]
-    studies = _like("studies", first.loc[:, ~first.columns.duplicated()])
-    level = studies["blinding"].where(studies["blinding"] != "", NOT_STATED)
+def _studies(frame: pd.DataFrame, rows: FlatRows) -> pd.DataFrame:
+    columns = [c for c in STUDY_COLUMNS if c in rows.names]
+    first = _first_stated(frame, ["study"], columns)
+    shown = dict.fromkeys(["study", "condition", "condition_group", *columns])
+    studies = _with_base_columns("studies", first[[*shown]])
+    level = studies["blinding"].where(studies["blinding"] != "", BLINDING_NOT_STATED)
     return studies.assign(blinding_level=level, carry_over=carry_over(studies))
 
 
-def _arms(frame: pd.DataFrame, rows: Rows) -> pd.DataFrame:
-    own = [c for c in OF_ARMS if c in rows.given and c not in ("agent", "dose")]
-    first = _said_of(frame, ["study", "arm_id"], own).assign(agent_reported=frame["agent"])
-    label = arm_label(first["study"], first["arm_id"])
-    return _like("arms", first[["study", "arm_id", "agent", "agent_reported", *own]]).assign(
-        arm=label,
+def _arms(frame: pd.DataFrame, rows: FlatRows) -> pd.DataFrame:
+    columns = [c for c in ARM_COLUMNS if c in rows.names and c not in ("agent", "dose")]
+    first = _first_stated(frame, ["study", "arm_id"], columns).assign(agent_reported=frame["agent"])
+    shown = ["study", "arm_id", "agent", "agent_reported", *columns]
+    return _with_base_columns("arms", first[shown]).assign(
+        arm=arm_label(first["study"], first["arm_id"]),
         dose=first["dose"],
-        **{name: first[name] if name in rows.given else np.nan for name in DOSES},
+        **{name: first[name] if name in rows.names else np.nan for name in FLAT_DOSE_COLUMNS},
         dose_note="",
         conversion_note="",
     )
 
 
 def _results(
-    frame: pd.DataFrame, made: pd.DataFrame, arms: pd.DataFrame, rows: Rows
+    frame: pd.DataFrame, derived: pd.DataFrame, arms: pd.DataFrame, rows: FlatRows
 ) -> pd.DataFrame:
-    kind = np.where(frame["events"].notna(), "binary", "continuous")
     frame = frame.assign(
-        kind=kind,
-        outcome_reported=frame["outcome"],
-        provenance=_provenance(frame, GIVEN),
-        unusable=_unusable(frame, made),
-        mean=made["mean"],
-        is_change_score=made["is_change_score"],
+        kind=np.where(frame["events"].notna(), "binary", "continuous"),
+        provenance=_provenance(frame, AS_GIVEN),
+        unusable=_unusable(frame, derived),
+        mean=derived["mean"],
+        is_change_score=derived["is_change_score"],
     )
-    results = _like("results", frame).drop(columns="arm_id")
-    results = results.assign(
-        arm=arm_label(frame["study"], frame["arm_id"]),
-        line=frame[LINE],
-        se_used=made["se"],
-        se_from=made["se_from"],
-        mean_from=made["mean_from"],
-        sd_relative_se=made["sd_relative_se"],
-        time_point=_time_point(frame),
+    results = (
+        _with_base_columns("results", frame)
+        .drop(columns="arm_id")
+        .assign(
+            arm=arm_label(frame["study"], frame["arm_id"]),
+            line=frame[LINE],
+            se_used=derived["se"],
+            se_from=derived["se_from"],
+            mean_from=derived["mean_from"],
+            sd_relative_se=derived["sd_relative_se"],
+            time_point=_time_point(frame),
+        )
     )
     results["hours_after_treatment"] = hours_after_treatment(results, arms)
-    known = {*results, *OF_ARMS, "dose", "condition", "comparator", *_OF_CONTRASTS}
-    return results.assign(**_extra(frame, known, rows))
+    of_contrasts = ("condition", "comparator", "comparator_dose", "comparator_se", "estimate")
+    known = {*results, *ARM_COLUMNS, "dose", *of_contrasts}
+    return results.assign(**_extra_columns(frame, known, rows))
 
 
-def _unusable(frame: pd.DataFrame, made: pd.DataFrame) -> pd.Series:
-    """Mark a mean whose report has no spread, in the base's own word: few likelihoods take it."""
-    own = frame["unusable"] if "unusable" in frame else pd.Series("", index=frame.index)
-    return own.mask((own == "") & frame["no_sd"] & made["se"].isna(), NO_DISPERSION)
+def _unusable(frame: pd.DataFrame, derived: pd.DataFrame) -> pd.Series:
+    """Mark means without any measure of dispersion; few likelihoods can use them."""
+    reason = frame["unusable"] if "unusable" in frame else pd.Series("", index=frame.index)
+    return reason.mask((reason == "") & frame["no_sd"] & derived["se"].isna(), NO_DISPERSION)
 
 
-#: What only a row of a contrast has.
-_OF_CONTRASTS = ("comparator_dose", "comparator_se", "estimate")
-
-
-def _contrasts(frame: pd.DataFrame, made: pd.DataFrame, rows: Rows) -> pd.DataFrame:
-    ratio = frame["measure"].isin(RATIOS)
-    logarithm = "given as " + frame["measure"] + "; its logarithm is taken"
+def _contrasts(frame: pd.DataFrame, derived: pd.DataFrame, rows: FlatRows) -> pd.DataFrame:
+    measure = frame["measure"]
+    ratio = measure.isin(RATIO_MEASURES)
     frame = frame.assign(
-        outcome_reported=frame["outcome"],
-        provenance=_provenance(frame, logarithm.where(ratio, GIVEN)),
-        comparator_dose=frame["comparator_dose"].where(
-            frame["comparator_dose"].notna() | (frame["comparator"] != "placebo"), 0.0
-        ),
-        **{c: made[c] for c in ("measure", "estimate", "se", "ci_low", "ci_high")},
+        provenance=_provenance(frame, measure.map(LOG_OF_RATIO.format).where(ratio, AS_GIVEN)),
+        **{c: derived[c] for c in ("measure", "estimate", "se", "ci_low", "ci_high")},
     )
-    contrasts = _like("contrasts", frame, "arm_id").drop(columns=["arm_id", "comparator_arm_id"])
     columns = ["condition", "dose", "comparator_dose", "comparator_se", LINE]
-    contrasts = contrasts.assign(
-        **frame[columns],
-        arm="",
-        comparator_arm="",
-        se_from=made["se_from"],
-        given_as=rows.frame.loc[frame.index, "measure"].where(ratio, ""),
-        time_point=_time_point(frame),
+    contrasts = (
+        _with_base_columns("contrasts", frame)
+        .drop(columns=["arm_id", "comparator_arm_id"])
+        .assign(
+            **frame[columns],
+            arm="",
+            comparator_arm="",
+            se_from=derived["se_from"],
+            given_as=measure.where(ratio, ""),
+            time_point=_time_point(frame),
+        )
     )
-    return contrasts.assign(**_extra(frame, {*contrasts, "arm_id", "arm"}, rows))
+    return contrasts.assign(**_extra_columns(frame, {*contrasts, "arm_id", "arm"}, rows))
 
 
-def _provenance(frame: pd.DataFrame, otherwise: pd.Series | str) -> pd.Series:
-    """Keep the user's own word for where a number comes from."""
+def _provenance(frame: pd.DataFrame, default: pd.Series | str) -> pd.Series:
+    """The user's provenance of each number, or else the default."""
     if "provenance" not in frame:
-        return pd.Series(otherwise, index=frame.index, dtype="str")
-    return frame["provenance"].where(frame["provenance"] != "", otherwise)
+        return pd.Series(default, index=frame.index, dtype="str")
+    return frame["provenance"].where(frame["provenance"] != "", default)
 
 
 def _time_point(frame: pd.DataFrame) -> pd.Series:
-    """Give the user's own word for the time: a flat table may use any."""
+    """The user's term for the time, which need not be in the vocabulary."""
     return frame["time_point"] if "time_point" in frame else frame["time_label"]
 
 
-def _extra(frame: pd.DataFrame, known: set[str], rows: Rows) -> dict[str, pd.Series]:
-    """Give what the tree has no place for yet: printed spreads, and the user's own columns.
+def _extra_columns(frame: pd.DataFrame, known: set[str], rows: FlatRows) -> dict[str, pd.Series]:
+    """Columns of the user's table that the tree does not have: other statistics, and the user's.
 
-    A spec may select by them, and a table that is written from the tree has them again.
+    A spec may select by them, and they are written back by `write_evidence`.
     """
-    described = {*TEXTS, *NUMBERS, *OF_ARMS, *OF_STUDIES}
-    made = {}
-    for name in sorted(rows.given - known - set(DERIVED) - set(OF_STUDIES)):
+    described = {*FLAT_COLUMNS, *ARM_COLUMNS, *STUDY_COLUMNS}
+    extra = {}
+    for name in sorted(rows.names - known - RESERVED_COLUMNS - set(STUDY_COLUMNS)):
         cells = frame[name]
-        if name in LENIENT and name in rows.wrong:
-            cells = rows.sheet.cells[name].loc[frame.index]
+        if name in LENIENT_COLUMNS and name in rows.unparsed:
+            cells = rows.raw.cells[name].loc[frame.index]
         empty = cells.isna().all() or (cells.dtype.kind not in "iufb" and (cells == "").all())
         if name not in described or not empty:
-            made[name] = cells
-    return made
+            extra[name] = cells
+    return extra

@@ -1,182 +1,373 @@
-"""The forest: each trial arm as reported, as the model sees it, and as it expects the next one."""
+"""Row charts: forest of the trials, model against published or adjusted estimates, node splits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from nmda_bayes.dims import ARM, CHAIN, DRAW
-from nmda_bayes.figures.axes import decimals, row_axes, text_column
-from nmda_bayes.figures.labelled import need_dims, need_variables
-from nmda_bayes.figures.style import BLACK, BLUE, GREY, PALE, drawing
-from nmda_bayes.figures.text import legend, number, plain, words
-from nmda_bayes.intervals import INTERVAL_TEXT, LEVEL, interval
+from nmda_bayes.figures.layout import require_columns, require_dims, require_variables
+from nmda_bayes.figures.row_chart import Column, RowSeries, row_chart, stack_estimates
+from nmda_bayes.figures.style import (
+    BLACK,
+    BLUE,
+    LIGHT_GREY,
+    ORANGE,
+    POSTERIOR_STYLE,
+    REPORTED_STYLE,
+    SeriesStyle,
+    StyledFigure,
+    column_decimals,
+    display_name,
+    format_estimates,
+    format_number,
+    one_line,
+)
+from nmda_bayes.intervals import INTERVAL_LEVEL, INTERVAL_TEXT, credible_interval
 
-HALF_WIDTH = NormalDist().inv_cdf((1 + LEVEL) / 2)
+HALF_WIDTH = NormalDist().inv_cdf((1 + INTERVAL_LEVEL) / 2)
+CONFIDENCE_INTERVAL = f"{INTERVAL_LEVEL:.0%} CI"
+
+
+# Forest of the trials.
 
 
 def plot_forest(study_effects: xr.Dataset) -> Figure:
-    """Draw each comparison raw, shrunk and predicted.
+    """Draw a forest plot: each comparison as reported, as estimated, and predicted for a new trial.
 
     Parameters
     ----------
     study_effects
-        As `nmda_bayes.estimands.study_effects` gives it: dim arm; ``raw``, ``raw_se``,
-        ``raw_note``, ``shrunk`` and ``predicted`` (chain, draw, arm).
+        From `nmda_bayes.study_effects`: dim arm; ``raw``, ``raw_se``, ``raw_note``, ``shrunk`` and
+        ``predicted`` (chain, draw, arm).
 
     Returns
     -------
     Figure
-        Rows grouped by agent and condition, in order of exposure. Where the raw estimate cannot be
-        computed, the row says why.
+        Rows grouped by agent and condition, in order of exposure. A row without a trial estimate
+        states why it has none.
 
     Raises
     ------
     ValueError
         If a dim or variable is missing.
+
+    Examples
+    --------
+    >>> figure = nb.plot_forest(nb.study_effects(fit, "analgesia"))
+    >>> figure.get_label()[:14]
+    'Forest plot of'
     """
     needed = ("raw", "raw_se", "shrunk", "predicted", "agent", "condition", "exposure", "study")
-    need_variables(study_effects, needed, "plot_forest")
-    need_dims(study_effects, (ARM,), "plot_forest")
+    require_variables(study_effects, needed, "plot_forest")
+    require_dims(study_effects, (ARM,), "plot_forest")
     for name in ("shrunk", "predicted"):
-        need_dims(study_effects[name], (CHAIN, DRAW), f"plot_forest, {name},")
-    rows = _rows(study_effects)
-    with drawing(7.2, 0.7 + 0.19 * (len(rows) + 2)) as figure:
-        axes = figure.subplots()
-        row_axes(axes, len(rows))
-        _marks(axes, rows[rows["is_arm"]])
-        _columns(axes, rows)
-        axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
-        label, scale = (plain(study_effects.attrs.get(k, ""), 60) for k in ("label", "scale"))
-        axes.set_xlabel(f"{label}: {scale}, arm minus comparator".lstrip(": "))
-        legend(figure, _legend())
-        figure.set_label(_alt(study_effects, rows[rows["is_arm"]]))
+        require_dims(study_effects[name], (CHAIN, DRAW), f"plot_forest, {name},")
+    rows = _forest_rows(study_effects)
+    arms = rows[rows["is_arm"]]
+    limits = _forest_limits(rows)
+    decimals = column_decimals(limits[1] - limits[0])
+    reported, estimated, predicted = (
+        rows[[f"{name}_{part}" for part in ("median", "lower", "upper")]].to_numpy(float)
+        for name in ("raw", "shrunk", "predicted")
+    )
+    series = [
+        RowSeries(
+            f"predicted new trial of that dose\n({INTERVAL_TEXT})",
+            predicted,
+            SeriesStyle(LIGHT_GREY, marker=""),
+            width=8,
+        ),
+        RowSeries(f"trial estimate ({CONFIDENCE_INTERVAL})", reported, REPORTED_STYLE, -0.2, 0.7),
+        RowSeries(f"model estimate\n(median, {INTERVAL_TEXT})", estimated, POSTERIOR_STYLE, 0.16),
+    ]
+    indent = rows["is_arm"].map({True: "  ", False: ""})
+    exposure = [f"{x:.3g}" if np.isfinite(x) else "" for x in rows["exposure"]]
+    left = [
+        Column("exposure", exposure, "right"),
+        Column("study: arm", list(indent + rows["label"])),
+    ]
+    right = [
+        Column(
+            "trial estimate", [_format_trial_estimate(row, decimals) for _, row in rows.iterrows()]
+        ),
+        Column("model estimate", format_estimates(estimated, decimals)),
+    ]
+    label, scale = (one_line(study_effects.attrs.get(k, ""), 60) for k in ("label", "scale"))
+    xlabel = f"{label}: {scale}, arm minus comparator".lstrip(": ")
+    headings = set(np.flatnonzero(~rows["is_arm"]).tolist())
+    options: dict[str, Any] = {"xlabel": xlabel, "limits": limits, "bold": headings}
+    with row_chart(len(rows), series, left=left, right=right, **options) as (figure, _):
+        medians, missing = arms["shrunk_median"], int(arms["raw_median"].isna().sum())
+        figure.set_alt_text(
+            f"Forest plot of {len(arms)} comparisons from {arms['study'].nunique()} studies,"
+            f" {label or 'effect'}, in {scale or 'its units'}: model estimates from"
+            f" {medians.min():.3g} to {medians.max():.3g}, each with its {INTERVAL_TEXT}.",
+            missing > 0 and f"{missing} without a trial estimate.",
+        )
     return figure
 
 
-def _rows(effects: xr.Dataset) -> pd.DataFrame:
-    """One row an arm, sorted, under a heading for each agent and condition."""
-    columns = ["agent", "condition", "study", "exposure", "raw", "raw_se"]
-    frame = pd.DataFrame({c: effects[c].values for c in columns})
-    frame["label"] = [plain(label) for label in effects[ARM].values]
+def _forest_rows(effects: xr.Dataset) -> pd.DataFrame:
+    """Make a row an arm, sorted, under a heading for each agent and condition."""
+    arms = pd.DataFrame({c: effects[c].values for c in ("agent", "condition", "study", "exposure")})
+    arms["label"] = [one_line(label) for label in effects[ARM].values]
     if "comparator" in effects.coords:
-        # A comparison of two active arms must not pass for one with the reference.
-        pairs = zip(frame["label"], effects["comparator"].values, strict=True)
-        active = set(frame["agent"])
-        frame["label"] = [f"{t} v {words(c, 20)}" if c in active else t for t, c in pairs]
-    note = effects["raw_note"].values if "raw_note" in effects else [""] * len(frame)
-    frame["note"] = [plain(text, 60) for text in note]
-    for name in ("shrunk", "predicted"):
-        found = interval(effects[name].reset_coords(drop=True))
+        # A comparison of two active arms must not look like one with the reference.
+        active = pd.Series(effects["comparator"].values)
+        named = " vs " + active.map(lambda agent: display_name(agent, 20))
+        arms["label"] += named.where(active.isin(arms["agent"]), "")
+    note = effects["raw_note"].values if "raw_note" in effects else [""] * len(arms)
+    arms["note"] = [one_line(text, 60) for text in note]
+    raw, half_width = effects["raw"], HALF_WIDTH * effects["raw_se"]
+    intervals: dict[str, Any] = {
+        name: credible_interval(effects[name].reset_coords(drop=True))
+        for name in ("shrunk", "predicted")
+    }
+    intervals["raw"] = {"median": raw, "lower": raw - half_width, "upper": raw + half_width}
+    for name, interval in intervals.items():
         for part in ("lower", "median", "upper"):
-            frame[f"{name}_{part}"] = found[part].values
+            arms[f"{name}_{part}"] = interval[part].values
     order = ["agent", "condition", "exposure", "study", "label"]
-    frame = frame.sort_values(order, kind="stable").assign(is_arm=True)
+    arms = arms.sort_values(order, kind="stable").assign(is_arm=True)
     parts = []
-    for (agent, condition), group in frame.groupby(["agent", "condition"], sort=True):
-        heading = f"{words(agent, 30)}, {words(condition, 30)}"
+    for (agent, condition), group in arms.groupby(["agent", "condition"], sort=True):
+        heading = f"{display_name(agent, 30)}, {display_name(condition, 30)}"
         parts += [pd.DataFrame({"label": [heading], "is_arm": [False], "note": [""]}), group]
-    return pd.concat(parts, ignore_index=True).rename_axis("row").reset_index()
+    return pd.concat(parts, ignore_index=True)
 
 
-def _marks(axes: Axes, arms: pd.DataFrame) -> None:
-    y = arms["row"].to_numpy(float)
-    low, high = _limits(arms)
-    axes.set_xlim(low, high)
-    axes.hlines(
-        y, arms["predicted_lower"], arms["predicted_upper"], colors=PALE, linewidth=8, zorder=1,
-        label="_predicted",
-    )  # fmt: skip
-    axes.hlines(
-        y + 0.16, arms["shrunk_lower"], arms["shrunk_upper"], colors=BLUE, linewidth=1.6, zorder=3,
-        label="_shrunk",
-    )  # fmt: skip
-    axes.scatter(arms["shrunk_median"], y + 0.16, s=13, color=BLUE, zorder=4)
-    seen = arms[arms["raw"].notna() & arms["raw_se"].notna()]
-    at, reach = seen["row"] - 0.2, HALF_WIDTH * seen["raw_se"]
-    left, right = seen["raw"] - reach, seen["raw"] + reach
-    axes.hlines(
-        at, left.clip(lower=low), right.clip(upper=high), colors=BLACK, linewidth=0.7, zorder=3,
-        label="_raw",
-    )  # fmt: skip
-    axes.scatter(
-        seen["raw"], at, s=11, marker="s", facecolors="white", edgecolors=BLACK, linewidths=0.8,
-        zorder=4,
-    )  # fmt: skip
-    for out, edge, marker in ((left < low, low, "<"), (right > high, high, ">")):
-        axes.scatter(
-            np.full(int(out.sum()), edge), at[out], s=12, marker=marker, color=BLACK, zorder=4,
-            clip_on=False, linewidths=0,
-        )  # fmt: skip
-
-
-def _limits(arms: pd.DataFrame) -> tuple[float, float]:
-    """Show every model interval and raw point; a raw interval may run off, with an arrowhead."""
-    parts = ["predicted_lower", "predicted_upper", "shrunk_lower", "shrunk_upper", "raw"]
-    values = np.append(arms[parts].to_numpy(float), 0.0)
-    low, high = np.nanmin(values), np.nanmax(values)
+def _forest_limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Show every model interval and trial estimate, but not every trial's interval."""
+    shown = rows.filter(regex="predicted_|shrunk_|raw_median").to_numpy(float)
+    low, high = np.nanmin([np.nanmin(shown), 0.0]), np.nanmax([np.nanmax(shown), 0.0])
     pad = 0.05 * (high - low or 1.0)
     return float(low - pad), float(high + pad)
 
 
-def _columns(axes: Axes, rows: pd.DataFrame) -> None:
-    places = [-1.0, *rows["row"]]
-    weights = ["bold", *("normal" if arm else "bold" for arm in rows["is_arm"])]
-    exposure = [f"{x:.3g}" if np.isfinite(x) else "" for x in rows["exposure"]]
-    used = text_column(axes, ["exposure", *exposure], places, 5, align="right", weights=weights)
-    labels = [
-        "study: arm",
-        *("  " * arm + t for t, arm in zip(rows["label"], rows["is_arm"], strict=True)),
-    ]
-    text_column(axes, labels, places, used + 8, weights=weights)
-    low, high = axes.get_xlim()
-    digits = decimals(high - low)
-    raw = [_said(r, digits) if r.is_arm else "" for r in rows.itertuples()]
-    used = text_column(axes, ["raw", *raw], places, 6, side="right", align="left", weights=weights)
-    records: list[Any] = list(rows.itertuples())
-    shrunk = [
-        f"{number(r.shrunk_median, digits)} [{number(r.shrunk_lower, digits)},"
-        f" {number(r.shrunk_upper, digits)}]"
-        if r.is_arm
-        else ""
-        for r in records
-    ]
-    text_column(axes, ["shrunk", *shrunk], places, used + 8, side="right", weights=weights)
+def _format_trial_estimate(row: pd.Series, decimals: int) -> str:
+    """Write a trial estimate with its SE, or why there is none."""
+    if not row["is_arm"]:
+        return ""
+    if not np.isfinite(row["raw_median"]):
+        return str(row["note"]).split(":")[0].removeprefix("a ") or "not reported"
+    se = (row["raw_upper"] - row["raw_median"]) / HALF_WIDTH
+    return f"{format_number(row['raw_median'], decimals)} (SE {format_number(se, decimals)})"
 
 
-def _said(row: Any, digits: int) -> str:
-    """The raw estimate as text, or why there is none."""
-    if np.isfinite(row.raw):
-        return f"{number(row.raw, digits)} (SE {number(row.raw_se, digits)})"
-    return str(row.note).split(":")[0].removeprefix("a ") or "not reported"
+# Two estimates a row.
 
 
-def _legend() -> list[Line2D | Patch]:
-    raw = f"raw: as reported, ± {HALF_WIDTH:.2f} SE\n({100 * LEVEL:g} % confidence interval)"
-    return [
-        Line2D([], [], color=BLACK, linewidth=0.7, marker="s", markerfacecolor="white",
-               markersize=3.5, label=raw),
-        Line2D([], [], color=BLUE, linewidth=1.6, marker="o", markersize=3.5,
-               label=f"shrunk: as the model sees it\n(median, {INTERVAL_TEXT})"),
-        Patch(facecolor=PALE, label=f"predicted: a new trial of that dose\n({INTERVAL_TEXT})"),
-    ]  # fmt: skip
+def plot_bias_adjustment(table: pd.DataFrame, *, axis: str = "effect") -> Figure:
+    """Draw effects as the trials show them, and adjusted for bias.
 
+    Parameters
+    ----------
+    table
+        A row an effect: ``label``, and ``apparent`` and ``without`` (median) with ``_low`` and
+        ``_high``.
+    axis
+        Name and unit of the effect.
 
-def _alt(effects: xr.Dataset, arms: pd.DataFrame) -> str:
-    least, most = arms["shrunk_median"].min(), arms["shrunk_median"].max()
-    missing = int(arms["raw"].isna().sum())
-    text = (
-        f"Forest of {len(arms)} comparisons from {arms['study'].nunique()} studies,"
-        f" {plain(effects.attrs.get('label', 'effect'))}, in"
-        f" {plain(effects.attrs.get('scale', 'its units'))}: shrunk medians from {least:.3g} to"
-        f" {most:.3g}, each with its {INTERVAL_TEXT}."
+    Returns
+    -------
+    Figure
+        Two intervals a row, with their numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"label": ["ketamine"], "apparent": [-12.0], "without": [-8.0]})
+    >>> for name in ("apparent", "without"):
+    ...     table[f"{name}_low"], table[f"{name}_high"] = table[name] - 5, table[name] + 5
+    >>> nb.plot_bias_adjustment(table, axis="pain, points").get_label()
+    'Effects unadjusted and adjusted for bias, pain, points. ketamine: −12.00 and −8.00.'
+    """
+    names = ("apparent", "without")
+    legend = [f"{kind} (median, {INTERVAL_TEXT})" for kind in ("unadjusted", "adjusted for bias")]
+    figure = _draw_two_estimates(table, names, ("unadjusted", "adjusted"), legend, axis)
+    decimals = column_decimals(float(np.ptp(_estimates(table, names).to_numpy(float))))
+    effects = "; ".join(
+        f"{label}: {format_number(apparent, decimals)} and {format_number(adjusted, decimals)}"
+        for label, apparent, adjusted in table[["label", *names]].itertuples(index=False)
     )
-    return f"{text} {missing} have no raw estimate." if missing else text
+    head = f"Effects unadjusted and adjusted for bias, {one_line(axis)}."
+    figure.set_alt_text(head, f"{effects}.")
+    return figure
+
+
+def plot_published_comparison(
+    table: pd.DataFrame, *, axis: str = "estimate", log: bool = False
+) -> Figure:
+    """Draw published estimates and those of this model, row by row.
+
+    Parameters
+    ----------
+    table
+        From `nmda_bayes.compare_with_published`: ``label``, and ``published`` and ``ours`` with
+        ``_low`` and ``_high``.
+    axis
+        Name and unit of the estimate.
+    log
+        Whether the estimates are ratios, drawn on a logarithmic axis.
+
+    Returns
+    -------
+    Figure
+        Two intervals a row, with their numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"label": ["pain"], "published": [-15.8], "ours": [-14.0]})
+    >>> for name in ("published", "ours"):
+    ...     table[f"{name}_low"], table[f"{name}_high"] = table[name] - 9, table[name] + 9
+    >>> nb.plot_published_comparison(table, axis="points").get_label()[:41]
+    'Published estimates and those of this mod'
+    """
+    names = ("published", "ours")
+    legend = [f"published ({CONFIDENCE_INTERVAL})", f"this model (median, {INTERVAL_TEXT})"]
+    headings = ("published", "this model")
+    figure = _draw_two_estimates(table, names, headings, legend, axis, "not published", log=log)
+    both = _estimates(table, names).dropna(subset=["published", "ours", "ours_low", "ours_high"])
+    inside = int(both["published"].between(both["ours_low"], both["ours_high"]).sum())
+    figure.set_alt_text(
+        f"Published estimates and those of this model, {one_line(axis)}, {len(table)} rows:"
+        f" {inside} of {len(both)} published estimates lie within this model's {INTERVAL_TEXT}."
+    )
+    return figure
+
+
+def _estimates(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    columns = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+    require_columns(table, ["label", *columns], "the figure")
+    return table[columns]
+
+
+def _draw_two_estimates(
+    table: pd.DataFrame,
+    names: tuple[str, str],
+    headings: tuple[str, str],
+    legend: Sequence[str],
+    axis: str,
+    missing: str = "",
+    *,
+    log: bool = False,
+) -> StyledFigure:
+    """Draw two named estimates a row: hollow squares above filled circles."""
+    pair = [_estimates(table, [name]).to_numpy(float) for name in names]
+    styles = (REPORTED_STYLE, POSTERIOR_STYLE)
+    series = [
+        RowSeries(label, estimates, style, offset)
+        for label, estimates, style, offset in zip(legend, pair, styles, (-0.17, 0.17), strict=True)
+    ]
+    left = [Column("", [one_line(text, 46) for text in table["label"]])]
+    right = [
+        Column(heading, format_estimates(estimates, missing=missing))
+        for heading, estimates in zip(headings, pair, strict=True)
+    ]
+    null = 1 if log else 0
+    options: dict[str, Any] = {"xlabel": axis, "height": 0.31, "null": null, "log": log}
+    with row_chart(len(table), series, left=left, right=right, **options) as (figure, _):
+        return figure
+
+
+# Node splits.
+
+COMPARISON, SOURCE = "comparison", "source"
+
+
+def plot_node_splits(splits: xr.Dataset) -> Figure:
+    """Draw direct, indirect and joint evidence of every comparison that was split.
+
+    Parameters
+    ----------
+    splits
+        From `nmda_bayes.compare_direct_indirect`: ``lower``, ``median`` and ``upper`` (comparison,
+        source), and ``difference_*``, ``p_value`` and ``direct_trials`` (comparison).
+
+    Returns
+    -------
+    Figure
+        One row a comparison, with the difference of direct and indirect evidence and its tail
+        probability.
+
+    Raises
+    ------
+    ValueError
+        If a dim or variable is missing.
+
+    Examples
+    --------
+    >>> estimates = {"median": [[-5.0, 1.0, -2.0]], "lower": [[-7, -1, -4]], "upper": [[-3, 3, 0]]}
+    >>> splits = xr.Dataset(
+    ...     {name: (("comparison", "source"), values) for name, values in estimates.items()}
+    ...     | {
+    ...         f"difference_{name}": ("comparison", [value])
+    ...         for name, value in (("median", -6.0), ("lower", -9.0), ("upper", -3.0))
+    ...     }
+    ...     | {"p_value": ("comparison", [0.0004]), "direct_trials": ("comparison", [3])},
+    ...     {"comparison": ["ketamine vs placebo"]},
+    ... )
+    >>> "< 0.001" in [text.get_text() for text in nb.plot_node_splits(splits).axes[0].texts]
+    True
+    """
+    require_dims(splits, (COMPARISON, SOURCE), "plot_node_splits")
+    parts = ("lower", "median", "upper", "difference_median", "p_value", "direct_trials")
+    require_variables(splits, parts, "plot_node_splits")
+    splits = splits.transpose(COMPARISON, SOURCE)
+    estimates = stack_estimates(splits)
+    looks = (
+        (f"direct trials, {INTERVAL_TEXT}", SeriesStyle(BLACK, marker="s")),
+        ("other trials (indirect)", SeriesStyle(ORANGE, marker="D")),
+        ("all, assuming consistency", SeriesStyle(BLUE)),
+    )
+    series = [
+        RowSeries(label, estimates[:, i], style, 0.24 * (i - 1))
+        for i, (label, style) in enumerate(looks)
+    ]
+    difference = stack_estimates(splits, [f"difference_{k}" for k in ("median", "lower", "upper")])
+    decimals = column_decimals(float(np.nanmax(estimates) - np.nanmin(estimates)))
+    p_values = splits["p_value"].values
+    trials = [str(int(n)) for n in splits["direct_trials"].values]
+    names = [one_line(name, 40) for name in splits[COMPARISON].values]
+    left = [Column("trials", trials, "right"), Column("comparison", names)]
+    right = [
+        Column("direct − indirect", format_estimates(difference, decimals)),
+        Column("p", [_format_p(p) for p in p_values]),
+    ]
+    title, scale, dose = (
+        one_line(splits.attrs.get(k, ""), 60) for k in ("title", "scale_text", "dose")
+    )
+    xlabel = f"{title}: {scale}, {dose}"
+    chart = row_chart(len(names), series, left=left, right=right, xlabel=xlabel, height=0.34)
+    with chart as (figure, _):
+        figure.add_note(
+            "p: two-sided posterior tail probability of the difference (twice the smaller tail"
+            " beyond 0). Of many comparisons some fall below 0.05 by chance; a large p does not"
+            " prove consistency, as few trials have little power."
+        )
+        figure.set_alt_text(
+            f"Direct and indirect evidence of {len(names)} comparisons, {title}, medians and"
+            f" {INTERVAL_TEXT}s: the smallest tail probability of a difference is"
+            f" {_format_p(p_values.min())}, of {names[int(p_values.argmin())]}."
+        )
+    return figure
+
+
+def _format_p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

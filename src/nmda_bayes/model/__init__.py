@@ -1,26 +1,32 @@
-"""The generative model: a spec and a design become a graph."""
+"""The generative model: a spec and a design become a PyMC graph."""
 
-from nmda_bayes.model.bias import SHIFT, SHIFTED_ARM, linear_terms
-from nmda_bayes.model.graph import CHEAP, build_model, model_of, outcomes_of, parameters_of
+from __future__ import annotations
+
+from nmda_bayes.model.bias import BIAS_SHIFT, HARM_BASELINE, SHIFTED_ARM, linear_biases
+from nmda_bayes.model.graph import (
+    PY_MODE,
+    arm_parameters,
+    build_model,
+    build_model_from_design,
+    model_outcomes,
+)
 from nmda_bayes.model.outcome import Outcome
-from nmda_bayes.model.parameters import OFFSET, Sites
-from nmda_bayes.model.publishing import as_published
-from nmda_bayes.model.selection import SELECTED
-from nmda_bayes.model.unblinding import HARM_BASELINE
+from nmda_bayes.model.parameters import OFFSET, ParameterLayout
+from nmda_bayes.model.selection import SELECTION_MOMENTS, apply_publication_selection
 
 __all__ = [
-    "CHEAP",
+    "BIAS_SHIFT",
     "HARM_BASELINE",
     "OFFSET",
-    "Outcome",
-    "SELECTED",
-    "SHIFT",
+    "PY_MODE",
+    "SELECTION_MOMENTS",
     "SHIFTED_ARM",
-    "Sites",
-    "as_published",
+    "Outcome",
+    "ParameterLayout",
+    "apply_publication_selection",
+    "arm_parameters",
     "build_model",
-    "linear_terms",
-    "model_of",
-    "outcomes_of",
-    "parameters_of",
+    "build_model_from_design",
+    "linear_biases",
+    "model_outcomes",
 ]

@@ -1,132 +1,155 @@
-"""Exposures in the graph: concentrations whose parameters have priors of their own.
+"""Exposures in the graph: concentrations as functions of uncertain pharmacokinetic parameters.
 
-    kinetic parameter ~ log-normal, its published value and standard error     (one a model)
-    site's half-life  ~ log-normal, as the spec has it             (one a drug and an outcome)
-    exposure[arm]     = the published model's closed form, up to the reading   (one an outcome)
+    pharmacokinetic parameter ~ LogNormal(published value, standard error)     (per model)
+    effect-site half-life     ~ LogNormal, as the spec says                    (per drug and
+    outcome) exposure[arm]             = closed form of the published model             (per
+    outcome)
 
-What is published between people (the coefficient of variation) has no place here: an arm's result
-is about its mean person, and what is uncertain of that one is the standard error. Parameters of
-which no error is published are held at their values.
+Results of arms are about their mean participant, so that the published variation between persons
+does not enter, only the standard errors. Parameters without a published standard error are fixed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pymc.dims as pmd
 import pytensor.tensor as pt
+import pytensor.xtensor.math as xp
+import xarray as xr
 
 from nmda_bayes.components.exposures import EXPOSURES, Exposure
-from nmda_bayes.design.kinetics import Kinetics
-from nmda_bayes.design.splitting import original_agent
-from nmda_bayes.model.outcome import Outcome
-from nmda_bayes.pharmacokinetics.readings import Read, Readings
+from nmda_bayes.design.node_split import original_agent
+from nmda_bayes.design.pk_exposure import PKModels, pk_models_of_design
+from nmda_bayes.model.outcome import Outcome, standard_normal
+from nmda_bayes.model.parameters import OFFSET
+from nmda_bayes.pk import PKModel
+from nmda_bayes.pk.exposures import ArmBatch, ArmSchedule
 from nmda_bayes.regimens import parse_regimen
+from nmda_bayes.spec import AnalysisSpec
 
 
 def graph_exposure(outcome: Outcome) -> Any:
-    """Give the exposure of each arm: numbers of the design, or functions of kinetic parameters.
+    """Exposure of each arm: numbers of the design, or functions of pharmacokinetic parameters.
 
-    Arms of printed differences keep the numbers, worked out with the published values: their rows
-    do not hold the schedule that a closed form would need, so that the errors of the kinetics do
-    not reach them. `show` and the report say how many they are.
-
-    Parameters
-    ----------
-    outcome
-        The outcome.
-
-    Returns
-    -------
-    Any
-        Dim arm.
+    Arms of reported contrasts keep the numbers, computed with the published values, because their
+    rows lack the schedule; `show` and the report count them.
     """
     numbers = outcome.over_arms(outcome.reported["exposure"].to_numpy(), "exposure")
     kind = EXPOSURES[outcome.spec.exposure]
-    if outcome.kinetics is None or not kind.of or "kinetic_model" not in outcome.reported:
+    if outcome.pk_parameters is None or not kind.metric or "kinetic_model" not in outcome.reported:
         return numbers
-    parameters = outcome.kinetics.of_outcome(outcome.label)
-    placed = _placed(outcome, parameters.kinetics, kind)
-    at, groups = _side_by_side(placed, parameters.kinetics)
-    if not any(parameters.vary(readings) for readings in groups):
+    parameters = outcome.pk_parameters.for_outcome(outcome.label)
+    arms = _modelled_arms(outcome, parameters.pk_models, kind)
+    order, batches = _batches(arms, parameters.pk_models)
+    if not any(map(parameters.any_random, batches)):
         return numbers
-    found = [
-        readings.value(kind.of, parameters.of(readings.model, readings.symbols), pt)
-        if parameters.vary(readings)
-        else pt.as_tensor(readings.value(kind.of))
-        for readings in groups
+    values = [
+        batch.value(kind.metric, parameters.of(batch.model, batch.symbols), pt)
+        if parameters.any_random(batch)
+        else pt.as_tensor(batch.value(kind.metric))
+        for batch in batches
     ]
-    values = pt.concatenate(found)[np.argsort(at)]
-    value = values[: len(placed.rows)]
+    in_order = pt.concatenate(values)[np.argsort(order)]
+    value = in_order[: len(arms.rows)]
     if kind.relative:
-        value = value / values[placed.reference]
-    value = pt.set_subtensor(numbers.values[placed.rows], value)
+        value = value / in_order[arms.reference]
+    value = pt.set_subtensor(numbers.values[arms.rows], value)
     exposure = pmd.as_xtensor(value, dims=(outcome.arm,))
     return pmd.Deterministic(outcome.name("exposure"), exposure, dims=(outcome.arm,))
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """Arms whose exposure a model gives, and after them the reference regimens of their agents.
+class _ModelledArms:
+    """Schedules whose exposure a model gives: those of ``rows``, then agents' reference regimens.
 
-    Attributes
-    ----------
-    rows
-        Places of the arms among all.
-    reads
-        What was given and when it was read: the arms', then the references'.
-    models
-        Model and route of each.
-    reference
-        For each arm, the place among `reads` of its agent's reference regimen.
+    ``models`` holds the model and route of each schedule, ``reference`` the position of the
+    reference regimen of each row's agent.
     """
 
     rows: np.ndarray
-    reads: list[Read]
+    schedules: list[ArmSchedule]
     models: list[tuple[str, str]]
     reference: np.ndarray
 
 
-def _placed(outcome: Outcome, kinetics: Kinetics, kind: Exposure) -> _Placed:
-    reported = outcome.reported
+def _modelled_arms(outcome: Outcome, kinetics: PKModels, kind: Exposure) -> _ModelledArms:
     columns = ("agent", "agent_given", "route", "schedule", "kinetic_model", "read_at")
-    arms = list(zip(*(reported[c].to_numpy() for c in columns), strict=True))
-    # A pump's target is a number: no model said it.
+    arms = list(zip(*(outcome.reported[c].to_numpy() for c in columns), strict=True))
+    # The target concentration of a pump is a number and needs no model.
     rows = [
         i
         for i, (_, _, _, schedule, model, _) in enumerate(arms)
         if isinstance(model, str) and model and parse_regimen(schedule).basis != "ng/mL"
     ]
-    reads = [Read(arms[i][1], arms[i][3], float(arms[i][5])) for i in rows]
+    schedules = [ArmSchedule(arms[i][1], arms[i][3], float(arms[i][5])) for i in rows]
     models = [(arms[i][4], arms[i][2]) for i in rows]
     agents = [original_agent(str(arms[i][0])) for i in rows]
-    place: dict[str, int] = {}
+    position: dict[str, int] = {}
     for agent in dict.fromkeys(agents) if kind.relative else ():
-        place[agent] = len(reads)
-        reads.append(kinetics.reference_read(agent, kind.of))
+        position[agent] = len(schedules)
+        schedules.append(kinetics.reference_reading(agent, kind.metric))
         route, _ = kinetics.reference(agent)
         models.append((kinetics.spec.model_name(agent, route), route))
-    reference = np.array([place.get(agent, 0) for agent in agents], dtype=int)
-    return _Placed(np.array(rows, dtype=int), reads, models, reference)
+    reference = np.array([position.get(agent, 0) for agent in agents], dtype=int)
+    return _ModelledArms(np.array(rows, dtype=int), schedules, models, reference)
 
 
-def _side_by_side(placed: _Placed, kinetics: Kinetics) -> tuple[np.ndarray, list[Readings]]:
-    """Gather what one model gives by one route: one evaluation of the closed form for all of it.
+def _batches(arms: _ModelledArms, kinetics: PKModels) -> tuple[np.ndarray, list[ArmBatch]]:
+    """Group schedules by model and route, so that each closed form is evaluated once.
 
-    Returns the place of each value among the reads, in the order of the groups.
+    Also returns the position of each value, in the order of the batches, among the schedules.
     """
     groups: dict[tuple[str, str], list[int]] = {}
-    for i, key in enumerate(placed.models):
+    for i, key in enumerate(arms.models):
         groups.setdefault(key, []).append(i)
-    readings = [
-        Readings.of(
-            [placed.reads[i] for i in places],
+    batches = [
+        ArmBatch.of(
+            [arms.schedules[i] for i in members],
             kinetics.published[name],
             route=route,
-            weight=kinetics.weight,
+            weight=kinetics.body_weight_kg,
         )
-        for (name, route), places in groups.items()
+        for (name, route), members in groups.items()
     ]
-    return np.array([i for places in groups.values() for i in places], dtype=int), readings
+    return np.array([i for members in groups.values() for i in members], dtype=int), batches
+
+
+@dataclass(frozen=True)
+class PKParameters:
+    """Parameters of published models as random variables, added when first needed."""
+
+    pk_models: PKModels
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def for_outcome(self, name: str) -> PKParameters:
+        """Restrict to those of an outcome's exposures."""
+        return replace(self, pk_models=self.pk_models.for_outcome(name))
+
+    def any_random(self, batch: ArmBatch) -> bool:
+        """Whether exposures depend on a parameter that has a prior."""
+        return any(self.pk_models.log_sd(batch.model, symbol) for symbol in batch.symbols)
+
+    def of(self, model: PKModel, symbols: Sequence[str]) -> dict[str, Any]:
+        """The parameters of a model that have a prior, by symbol."""
+        values = {}
+        for symbol in symbols:
+            log_sd = self.pk_models.log_sd(model, symbol)
+            if not log_sd:
+                continue
+            name = self.pk_models.variable(model, symbol)
+            if name not in self.variables:
+                offset = standard_normal(name + OFFSET)
+                published = model.parameters[model.analyte, symbol].value
+                self.variables[name] = pmd.Deterministic(name, published * xp.exp(log_sd * offset))
+            values[symbol] = self.variables[name].values
+        return values
+
+
+def pk_parameters(spec: AnalysisSpec, design: xr.DataTree) -> PKParameters | None:
+    """The pharmacokinetic parameters of an analysis; None where all are fixed."""
+    kinetics = pk_models_of_design(spec, design)
+    return PKParameters(kinetics) if kinetics is not None and kinetics.has_priors else None

@@ -1,8 +1,8 @@
-"""One outcome of the analysis, and its names and dims in the graph."""
+"""One outcome of an analysis, with its names and dims in the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,66 +12,48 @@ import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.design import (
-    AS_CONTRAST,
-    AS_RESPONDERS,
+    CONTRAST_REPORT,
+    PARENT_ARM,
     READING,
-    WHOLE_ARM,
-    cluster_arms,
-    of_agents,
+    RESPONDER_REPORT,
+    agent_mask,
+    cluster_arm_labels,
 )
-from nmda_bayes.dims import AGENT, ARM, CLUSTER_ARM, STRATUM, STUDY, scoped
-from nmda_bayes.named_data import named_data
-from nmda_bayes.spec import CovariateSpec, OutcomeSpec
+from nmda_bayes.dims import (
+    AGENT,
+    ARM,
+    CLUSTER_ARM,
+    CONTRAST,
+    STRATUM,
+    STUDY,
+    positions_in,
+    scoped_name,
+    study_of,
+)
+from nmda_bayes.graph_data import add_study_dim, shared_data
+from nmda_bayes.priors import random_variable
+from nmda_bayes.spec import CovariateSpec, OutcomeSpec, PriorSpec
 
 if TYPE_CHECKING:
-    from nmda_bayes.model.error_ties import ErrorTie
-    from nmda_bayes.model.kinetic_parameters import KineticParameters
+    from nmda_bayes.model.exposure import PKParameters
+    from nmda_bayes.model.observed import CorrelatedError
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One outcome of the analysis.
-
-    Attributes
-    ----------
-    label
-        Its name in the spec.
-    spec
-        What the spec says of it.
-    alone
-        True where the spec has no other outcome.
-    labels
-        Agents and conditions of the analysis.
-    reported
-        Its design: dim arm, and dim contrast where there are contrasts.
-    tie
-        What ties its errors to those of other outcomes, where the spec says so.
-    kinetics
-        The parameters of pharmacokinetic models, where they have priors.
-    """
+    """One outcome: its spec, and the rows that its trials report."""
 
     label: str
     spec: OutcomeSpec
-    alone: bool
+    single_outcome: bool
     labels: xr.Dataset
     reported: xr.Dataset
-    tie: ErrorTie | None = None
-    kinetics: KineticParameters | None = None
+    correlated_error: CorrelatedError | None = None
+    pk_parameters: PKParameters | None = None
 
     def name(self, name: str) -> str:
-        """Name a variable or dim of this outcome.
-
-        Parameters
-        ----------
-        name
-            Its own name.
-
-        Returns
-        -------
-        str
-            With the outcome's prefix where there are several.
-        """
-        return scoped(self.label, name, alone=self.alone)
+        """Name a variable or dim of this outcome."""
+        return scoped_name(self.label, name, single_outcome=self.single_outcome)
 
     @property
     def arm(self) -> str:
@@ -79,64 +61,14 @@ class Outcome:
         return self.name(ARM)
 
     @property
-    def study(self) -> str:
-        """The dim of what has a baseline: studies, or studies at an hour."""
-        return self.name(READING if READING in self.reported else STUDY)
+    def parent_arm(self) -> str:
+        """The dim of arms, where each row is one of several results of an arm."""
+        return self.name(PARENT_ARM)
 
     @property
-    def responder_study(self) -> str:
-        """The dim of the studies that count responders."""
-        return self.name(f"responder_{STUDY}")
-
-    @property
-    def every_study(self) -> str:
-        """The dim of all studies, whatever they report."""
-        return self.name(f"heterogeneity_{STUDY}")
-
-    @property
-    def whole_arm(self) -> str:
-        """The dim of the arms themselves, where a row is one of several readings of an arm."""
-        return self.name(WHOLE_ARM)
-
-    @property
-    def studies(self) -> dict[str, np.ndarray]:
-        """The studies of each dim that has them: those with a baseline, those with responders."""
-        study, report = self.reported[STUDY].to_numpy(), self.reported["report"].to_numpy()
-        # A study's baseline cancels in its contrasts; alone among contrasts, no dim asks for it.
-        level = self.reported[self.column_of(self.study)].to_numpy()
-        with_baseline = level[report != AS_CONTRAST]
-        found = {self.study: _once(with_baseline if len(with_baseline) else level)}
-        if AS_RESPONDERS in report:
-            found[self.responder_study] = _once(study[report == AS_RESPONDERS])
-        if HETEROGENEITIES[self.spec.heterogeneity].heavy:
-            found[self.every_study] = _once(study)
-        return found
-
-    def column_of(self, dim: str) -> str:
-        """Name the column that says where each row stands along a dim of studies.
-
-        Parameters
-        ----------
-        dim
-            One of `studies`.
-
-        Returns
-        -------
-        str
-            The study's, or that of its readings.
-        """
-        return READING if dim == self.study != self.name(STUDY) else STUDY
-
-    @property
-    def class_of(self) -> np.ndarray:
-        """The class of each agent; empty where the spec has no classes."""
-        known = self.labels.get("class_of_agent")
-        return np.array([], dtype=object) if known is None else known.to_numpy()
-
-    @property
-    def classes(self) -> list[str]:
-        """The classes of agents, in the order of the alphabet."""
-        return sorted(set(self.class_of))
+    def cluster_arm(self) -> str:
+        """The dim of the treatments in each cluster."""
+        return self.name(CLUSTER_ARM)
 
     @property
     def stratum(self) -> str:
@@ -144,97 +76,104 @@ class Outcome:
         return self.name(STRATUM)
 
     @property
-    def strata(self) -> list[str]:
-        """The strata that its trials are in; empty where the spec names no column of them."""
-        return sorted(set(self.reported[STRATUM].to_numpy())) if STRATUM in self.reported else []
+    def study(self) -> str:
+        """The dim of baselines: studies, or studies at an hour."""
+        return self.name(READING if READING in self.reported else STUDY)
 
     @property
-    def cluster_arm(self) -> str:
-        """The dim of the treatments of each cluster."""
-        return self.name(CLUSTER_ARM)
+    def responder_study(self) -> str:
+        """The dim of the studies that report responders."""
+        return self.name(f"responder_{STUDY}")
+
+    @property
+    def heterogeneity_study(self) -> str:
+        """The dim of all studies, whatever they report."""
+        return self.name(f"heterogeneity_{STUDY}")
+
+    @property
+    def studies(self) -> dict[str, np.ndarray]:
+        """Labels of each dim of studies that the outcome needs."""
+        study, report = self.reported[STUDY].to_numpy(), self.reported["report"].to_numpy()
+        # Baselines cancel in contrasts; if all studies report contrasts, no parameter has this dim.
+        labels = self.reported[self.column_of(self.study)].to_numpy()
+        with_baseline = labels[report != CONTRAST_REPORT]
+        studies = {self.study: _unique(with_baseline if len(with_baseline) else labels)}
+        if RESPONDER_REPORT in report:
+            studies[self.responder_study] = _unique(study[report == RESPONDER_REPORT])
+        if HETEROGENEITIES[self.spec.heterogeneity].heavy_tailed:
+            studies[self.heterogeneity_study] = _unique(study)
+        return studies
+
+    def column_of(self, dim: str) -> str:
+        """Name the column with the labels of a dim of studies."""
+        return READING if dim == self.study != self.name(STUDY) else STUDY
+
+    @property
+    def class_of(self) -> np.ndarray:
+        """The class of each agent; empty where the spec has no classes."""
+        classes = self.labels.get("class_of_agent")
+        return np.array([], dtype=object) if classes is None else classes.to_numpy()
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes of agents, sorted."""
+        return sorted(set(self.class_of))
+
+    @property
+    def strata(self) -> list[str]:
+        """The strata of its trials, sorted; empty where the spec has no strata."""
+        return sorted(set(self.reported[STRATUM].to_numpy())) if STRATUM in self.reported else []
 
     @property
     def cluster_arms(self) -> np.ndarray:
         """The treatment of each arm in its cluster."""
-        return cluster_arms(self.reported)
+        return cluster_arm_labels(self.reported)
 
     @property
     def has_baseline(self) -> np.ndarray:
-        """1 for each arm whose study has a baseline, 0 where a contrast is all that it reports."""
-        return (self.reported["report"].to_numpy() != AS_CONTRAST).astype(float)
+        """1 for each arm whose study has a baseline, 0 where it reports contrasts only."""
+        return (self.reported["report"].to_numpy() != CONTRAST_REPORT).astype(float)
 
-    def moved(self, column: str, covariate: CovariateSpec) -> np.ndarray:
-        """Give a covariate of the arms, counted from its centre in its unit.
+    def variable(self, name: str, prior: PriorSpec, *dims: str) -> Any:
+        """Add a random variable with a prior to the model on the stack."""
+        return random_variable(self.name(name), prior.dist, prior.kwargs, dims)
 
-        Parameters
-        ----------
-        column
-            Its column in the design.
-        covariate
-            What the spec says of it.
+    def centred_covariate(self, column: str, covariate: CovariateSpec) -> np.ndarray:
+        """A covariate of the arms, centred and divided by its unit."""
+        return (self.reported[column].to_numpy().astype(float) - covariate.origin) / covariate.step
 
-        Returns
-        -------
-        np.ndarray
-            One an arm.
-        """
-        x = self.reported[column].to_numpy().astype(float)
-        return (x - covariate.origin) / covariate.step
-
-    def members(self, agents: Sequence[str]) -> Any:
-        """Say which arms are of some agents.
-
-        Parameters
-        ----------
-        agents
-            Their labels; what a comparison sets apart from an agent is of that agent.
-
-        Returns
-        -------
-        Any
-            Dim arm: 1 there, 0 elsewhere.
-        """
-        return self.over_arms(of_agents(self.reported[AGENT].to_numpy(), agents))
+    def add_dim(self, dim: str, column: str, labels: Iterable[Any]) -> None:
+        """Add a dim labelled by a column of the design to the model, with each label's study."""
+        studies = self.reported[study_of(CONTRAST) if column == CONTRAST else STUDY].to_numpy()
+        study_of_label = dict(zip(self.reported[column].to_numpy(), studies, strict=True))
+        labels = list(labels)
+        add_study_dim(dim, labels, [study_of_label[label] for label in labels])
 
     def over_arms(self, values: Any, column: str = "") -> Any:
-        """Label values of the arms.
-
-        Parameters
-        ----------
-        values
-            One an arm.
-        column
-            What they are called among the graph's data; without it they are of its structure, and
-            a compiled graph does not take others.
-
-        Returns
-        -------
-        Any
-            Dim arm.
-        """
+        """Values of the arms with their dim; named data of the graph if a column is named."""
         if column:
-            return named_data(f"{self.arm}.{column}", values, (self.arm,))
+            return shared_data(f"{self.arm}.{column}", values, (self.arm,))
         return pmd.as_xtensor(np.asarray(values), dims=(self.arm,))
 
+    def agent_mask(self, agents: Sequence[str]) -> Any:
+        """1 for the arms of some agents, 0 for others."""
+        return self.over_arms(agent_mask(self.reported[AGENT].to_numpy(), agents))
+
     def positions(self, column: str, coordinates: np.ndarray) -> Any:
-        """Say where each arm's label stands among the coordinates of a dim.
-
-        Parameters
-        ----------
-        column
-            The column of the labels.
-        coordinates
-            The dim's own.
-
-        Returns
-        -------
-        Any
-            Dim arm; 0 for a label that is not there, such as the reference agent, whose exposure
-            of 0 then gives it no effect.
-        """
-        place = {label: i for i, label in enumerate(coordinates)}
-        return self.over_arms([place.get(v, 0) for v in self.reported[column].to_numpy()])
+        """Position of each arm's label among the coordinates of a dim; 0 if it is not there."""
+        positions = positions_in(coordinates, self.reported[column].to_numpy())
+        return self.over_arms(np.maximum(positions, 0))
 
 
-def _once(labels: np.ndarray) -> np.ndarray:
+def standard_normal(name: str, *dims: str) -> Any:
+    """Add independent standard normal variables to the model on the stack."""
+    return pmd.Normal(name, mu=0, sigma=1, dims=dims)
+
+
+def take(value: Any, dim: str, positions: np.ndarray | Sequence[int], new_dim: str) -> Any:
+    """Select positions along a dim; the result has a dim of another name."""
+    return value.isel({dim: pmd.as_xtensor(np.asarray(positions), dims=(new_dim,))})
+
+
+def _unique(labels: np.ndarray) -> np.ndarray:
     return np.array(list(dict.fromkeys(labels)), dtype=object)

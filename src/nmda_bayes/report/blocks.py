@@ -1,215 +1,170 @@
-"""What a section of the page is made of. Text only: the template escapes every word of it."""
+"""The blocks of a page (text, tables, figures, equations), its sections, and their registry.
+
+All text is plain: the template escapes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
-from nmda_bayes.report import equations
+from nmda_bayes.figures import as_png, as_svg
+from nmda_bayes.registry import Registry
+from nmda_bayes.report.equations import EquationGroup
+
+if TYPE_CHECKING:
+    from nmda_bayes.report.context import ReportContext
+
+
+class Block:
+    """One element of a page; the template chooses the HTML by its kind."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the class in lower case."""
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph.
-
-    Attributes
-    ----------
-    text
-        Sentences.
-    style
-        A word that the style sheet knows: ``lead``, ``warning``, ``refused``, ``note``, or empty.
-    """
+class Text(Block):
+    """A paragraph; `style` is a class of the style sheet."""
 
     text: str
     style: str = ""
-    kind: ClassVar[str] = "text"
 
 
 @dataclass(frozen=True)
-class Items:
-    """A list.
-
-    Attributes
-    ----------
-    items
-        One sentence or more each.
-    """
+class Items(Block):
+    """A bullet list."""
 
     items: tuple[str, ...]
-    kind: ClassVar[str] = "items"
 
 
 @dataclass(frozen=True)
-class Heading:
-    """A heading below the section's own.
-
-    Attributes
-    ----------
-    text
-        The heading.
-    """
+class Heading(Block):
+    """A heading below that of the section."""
 
     text: str
-    kind: ClassVar[str] = "heading"
 
 
 @dataclass(frozen=True)
-class Definitions:
-    """Terms and what they mean here.
-
-    Attributes
-    ----------
-    pairs
-        Term and text.
-    """
+class Definitions(Block):
+    """Terms with their explanations."""
 
     pairs: tuple[tuple[str, str], ...]
-    kind: ClassVar[str] = "definitions"
 
 
 @dataclass(frozen=True)
-class Code:
-    """Text to be read by a machine.
-
-    Attributes
-    ----------
-    text
-        Lines.
-    """
+class Code(Block):
+    """Preformatted text."""
 
     text: str
-    kind: ClassVar[str] = "code"
 
 
 @dataclass(frozen=True)
-class Formulas:
-    """Equations of one outcome.
+class Formulas(Block):
+    """Equations under a title."""
 
-    Attributes
-    ----------
-    block
-        Its lines.
-    """
-
-    block: equations.Block
-    kind: ClassVar[str] = "formulas"
+    group: EquationGroup
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure.
-
-    Attributes
-    ----------
-    html
-        Inline SVG, or an image with its data inside.
-    caption
-        What it shows, with interval kind and level.
-    """
+class Picture(Block):
+    """A figure with its caption."""
 
     html: Markup
     caption: str
-    kind: ClassVar[str] = "picture"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table.
-
-    Attributes
-    ----------
-    title
-        Its heading.
-    numeric
-        True where cells are numbers, to be aligned right.
-    """
+    """One column of a table."""
 
     title: str
     numeric: bool = False
 
     @property
     def style(self) -> str:
-        """The style sheet's word for its cells."""
-        return "number" if self.numeric else WIDE.get(self.title, "")
+        """Class of its cells in the style sheet."""
+        return "number" if self.numeric else COLUMN_STYLES.get(self.title, "")
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table.
-
-    Attributes
-    ----------
-    caption
-        What it shows, with units, interval kind and level where there is one.
-    columns
-        The columns.
-    rows
-        Cells.
-    marks
-        A word per row that the style sheet knows (``fail``, ``hole``), or nothing.
-    """
+class Table(Block):
+    """A table; `row_styles` are classes of its rows."""
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
-    marks: tuple[str, ...] = ()
-    kind: ClassVar[str] = "table"
+    row_styles: tuple[str, ...] = ()
 
     @property
-    def marked(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Rows with their marks."""
-        marks = self.marks or ("",) * len(self.rows)
-        return list(zip(marks, self.rows, strict=True))
+    def styled_rows(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Rows with their styles."""
+        styles = self.row_styles or ("",) * len(self.rows)
+        return list(zip(styles, self.rows, strict=True))
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Blocks that are folded away on a screen, and open on paper unless too long for it.
-
-    Attributes
-    ----------
-    summary
-        What is inside.
-    blocks
-        The blocks.
-    printed
-        False where paper has better uses: long tables that `summary.csv` holds too.
-    """
+class Fold(Block):
+    """Blocks that are folded on a screen; on paper they are open if `printed`."""
 
     summary: str
-    blocks: tuple[Any, ...]
+    blocks: tuple[Block, ...]
     printed: bool = True
-    kind: ClassVar[str] = "fold"
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page.
-
-    Attributes
-    ----------
-    key
-        Its anchor.
-    title
-        Its heading.
-    blocks
-        What stands in it.
-    """
+    """A section of a page."""
 
     key: str
     title: str
-    blocks: tuple[Any, ...]
+    blocks: tuple[Block, ...]
 
 
-Format = tuple[str, Callable[[Any], str] | None]
-Formats = Mapping[str, Format]
+@dataclass(frozen=True)
+class SectionBuilder:
+    """A registered section: `write` yields its blocks; without any, the section is left out."""
 
-#: Columns of long text: the style sheet gives them room.
-WIDE = {
+    key: str
+    title: str
+    position: int
+    write: Callable[[ReportContext], Iterable[Block]]
+
+    def __call__(self, report: ReportContext) -> Section | None:
+        """Build the section of one report."""
+        blocks = tuple(self.write(report))
+        return Section(self.key, self.title, blocks) if blocks else None
+
+
+def _section(
+    write: Callable[[ReportContext], Iterable[Block]], key: str, title: str, position: int
+) -> SectionBuilder:
+    return SectionBuilder(key, title, position, write)
+
+
+#: The sections of a report by key. To add one, decorate a function that yields its blocks.
+SECTIONS = Registry("section", _section, name="key")
+section = SECTIONS.entry
+
+
+# --- Tables --------------------------------------------------------------------------------------
+
+#: Title by column of a data frame, or title and how a number is written.
+Columns = Mapping[str, str | tuple[str, Callable[[Any], str]]]
+#: Columns of long text, which the style sheet gives room.
+COLUMN_STYLES: Final = {
+    "agent": "short",
+    "agent, condition": "named",
     "arm": "named",
     "condition": "named",
     "dose": "short",
@@ -219,56 +174,96 @@ WIDE = {
     "remark": "wide",
     "source (provenance)": "wide address",
 }
+#: Cells of numbers, probabilities and intervals, which are aligned to the right.
+NUMBER: Final = re.compile(r"[+−]?[\d∞]|[<>—] ?|none$|NN[TH] |not estimable$|not reached$")
+#: Longer tables are folded.
+MAX_OPEN_ROWS: Final = 40
 
-#: Longer tables are folded: a reader scrolls past an answer more easily than through 70 trials.
-ROWS_IN_SIGHT = 40
 
-
-def as_table(
-    frame: pd.DataFrame, caption: str, formats: Formats, marks: Sequence[str] = ()
+def build_table(
+    frame: pd.DataFrame,
+    caption: str,
+    columns: Columns | None = None,
+    flagged: Iterable[Any] = (),
 ) -> Table:
-    """Make a table of the page from a data frame.
+    """Make a table of a data frame, without columns that are missing or empty.
 
-    Parameters
-    ----------
-    frame
-        Any frame.
-    caption
-        What it shows.
-    formats
-        Per column to be shown: its heading, and how to write a number (None for text).
-    marks
-        A mark per row.
-
-    Returns
-    -------
-    Table
-        Text cells in the order of ``formats``, without columns that say nothing.
+    `columns` selects, names and formats columns; by default all are shown under their names. A
+    truthy value in `flagged` highlights its row.
     """
-    said = {c: f for c, f in formats.items() if not (frame[c].astype(str) == "").all()}
-    columns = tuple(Column(title, write is not None) for title, write in said.values())
-    cells = [
-        [str(value) if write is None else write(value) for value in frame[column]]
-        for column, (_, write) in said.items()
-    ]
-    return Table(caption, columns, tuple(zip(*cells, strict=True)), tuple(marks))
+    shown: dict[Column, list[str]] = {}
+    forms = {str(name): str(name) for name in frame} if columns is None else columns
+    for name, form in forms.items():
+        title, write = (form, str) if isinstance(form, str) else form
+        cells = [write(value) for value in frame[name]] if name in frame else []
+        if any(cells):
+            shown[Column(title, all(map(NUMBER.match, filter(None, cells))))] = cells
+    styles = tuple("gap" if flag else "" for flag in flagged)
+    return Table(caption, tuple(shown), tuple(zip(*shown.values(), strict=True)), styles)
 
 
-def folded(table: Table, summary: str, *, printed: bool = True) -> Table | Fold:
-    """Fold a table away if it is long.
+def fold_table(table: Table, summary: str, *, printed: bool = True) -> Table | Fold:
+    """Fold a table if it is long."""
+    return Fold(summary, (table,), printed) if len(table.rows) > MAX_OPEN_ROWS else table
 
-    Parameters
-    ----------
-    table
-        The table.
-    summary
-        What to write on the fold.
-    printed
-        Whether paper shows it too.
 
-    Returns
-    -------
-    Table or Fold
-        The table, or a fold around it.
-    """
-    return Fold(summary, (table,), printed) if len(table.rows) > ROWS_IN_SIGHT else table
+# --- Inline figures ------------------------------------------------------------------------------
+
+#: A larger SVG makes the page slow to open and print; a PNG is used instead.
+MAX_SVG_BYTES: Final = 500_000
+PNG_DPI: Final = 200
+#: CSS pixels per inch, and the width below which a figure scrolls instead of shrinking.
+CSS_DPI, MIN_WIDTH = 112, 600
+WATERMARK: Final[Any] = {"rotation": 30, "alpha": 0.15, "fontsize": 44, "ha": "center"}
+
+_SKIPPED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<style\b.*?</style>", re.DOTALL)
+_OPENING = re.compile(r"<svg\b[^>]*>")
+_ID = re.compile(r'\bid="([^"]*)"')
+_LINK = re.compile(r'xlink:href="#([^"]*)"|\bhref="#([^"]*)"')
+_URL = re.compile(r"url\(#([^)]*)\)")
+
+
+class FigureNumbering:
+    """Numbers the figures of one page and keeps their SVG ids apart."""
+
+    def __init__(self, watermark: str = "") -> None:
+        self._numbers = count(1)
+        self._watermark = watermark
+
+    def add(self, figure: Figure, caption: str) -> Picture:
+        """Make an inline picture of a figure, with its number in the caption."""
+        number = next(self._numbers)
+        if self._watermark:
+            figure.text(0.5, 0.5, self._watermark, **WATERMARK)
+        alt = str(figure.get_label()) or caption
+        width, height = (round(CSS_DPI * inches) for inches in figure.get_size_inches())
+        svg = as_svg(figure)
+        if len(svg) > MAX_SVG_BYTES:
+            html = _inline_png(as_png(figure, PNG_DPI), alt, width, height)
+        else:
+            html = inline_svg(svg, alt, width, f"f{number}-")
+        return Picture(html, f"Figure {number}. {caption}")
+
+
+def inline_svg(svg: str, alt: str, width: int, prefix: str) -> Markup:
+    """Prepare matplotlib's SVG for HTML: no metadata, ids with a prefix, a text alternative."""
+    bare = _SKIPPED.sub("", svg)
+    opening, box = _OPENING.search(bare), re.search(r'viewBox="([^"]*)"', bare)
+    if opening is None or box is None:
+        raise ValueError("matplotlib's SVG has no opening tag with a viewBox")
+    body = _ID.sub(rf'id="{prefix}\1"', bare[opening.end() :])
+    body = _LINK.sub(lambda link: f'href="#{prefix}{link[1] or link[2]}"', body)
+    body = re.sub(r"\n\s*", "\n", _URL.sub(rf"url(#{prefix}\1)", body))
+    head = Markup('<svg role="img" aria-label="{}" viewBox="{}" style="{}">')
+    return head.format(alt, box[1], _css_size(width)) + Markup(body)
+
+
+def _inline_png(png: bytes, alt: str, width: int, height: int) -> Markup:
+    image = Markup(
+        '<img alt="{}" width="{}" height="{}" style="{}" src="data:image/png;base64,{}">'
+    )
+    return image.format(alt, width, height, _css_size(width), base64.b64encode(png).decode())
+
+
+def _css_size(width: int) -> str:
+    return f"width:{width}px;min-width:{min(width, MIN_WIDTH)}px"

@@ -1,7 +1,8 @@
-"""Sensitivity: the same question under other priors, trials, curves and choices, all at once."""
+"""Sensitivity analysis: one question under other priors, trials, curves and choices."""
 
-from nmda_bayes.sensitivity.elpd import elpd_table
-from nmda_bayes.sensitivity.results import compare, one_cell
-from nmda_bayes.sensitivity.run import fit_variants
+from __future__ import annotations
 
-__all__ = ["compare", "elpd_table", "fit_variants", "one_cell"]
+from nmda_bayes.sensitivity.results import compare_variants, elpd_table, select_cell
+from nmda_bayes.sensitivity.runner import fit_variants
+
+__all__ = ["compare_variants", "elpd_table", "fit_variants", "select_cell"]

@@ -1,11 +1,11 @@
-"""How far something must move before a decision changes: a trial's result, a bias, a prior.
+"""How far a trial's result, a bias or a prior must shift before a decision changes.
 
-Draws are reweighted, not drawn again: if trial results were off by b, the likelihood of what was
-reported is p(y | eta + b) instead of p(y | eta), and if a prior stood elsewhere, its density there
-is another. Weights are smoothed (PSIS, Vehtari et al. 2024, JMLR 25:72), and where they are not to
-be relied on, the answer is "farther than can be said without a refit" and no number. Near the data
-this agrees with the derivative of the posterior mean, Cov(mean, d log p(y | eta) / dy), which
-`nmda_bayes.estimands.borrowing` uses.
+Draws are reweighted instead of sampled again: if the results of a trial were off by b, the
+likelihood of what was reported is p(y | eta + b) instead of p(y | eta), and a shifted prior has
+another density at each draw. Weights are smoothed (PSIS, Vehtari et al. 2024, JMLR 25:72); where
+they are unreliable no threshold is given, because only a refit can determine it. Near the data this
+agrees with the derivative of the posterior mean, Cov(mean, d log p(y | eta) / dy), which
+`nmda_bayes.estimands.shrinkage` uses.
 
 References
 ----------
@@ -16,133 +16,198 @@ in guideline recommendations based on network meta-analyses. Annals of Internal 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.checks.smoothing import K_AT_MOST, smoothed
-from nmda_bayes.dims import SAMPLE
-from nmda_bayes.sensitivity.moves import Move, in_a_row
+from nmda_bayes.checks.diagnostics import MAX_PARETO_K, psis
+from nmda_bayes.components.likelihoods import LIKELIHOODS, Likelihood
+from nmda_bayes.design import ARM_REPORT
+from nmda_bayes.dims import CHAIN, DRAW, SAMPLE
+from nmda_bayes.errors import Issue, SpecError
+from nmda_bayes.estimands.fit_access import design_of, spec_of, variable_name
+from nmda_bayes.priors import log_density
 
-#: Steps on each side of 0; between two of them the place is found by halving.
-STEPS, HALVINGS = 24, 12
+#: Steps on each side of 0, and bisections between the last two.
+STEPS, BISECTIONS = 24, 12
+Decision = Callable[[np.ndarray], Any]
 
 
-def thresholds(moves: Sequence[Move], decide: Callable[[np.ndarray], Any]) -> pd.DataFrame:
-    """Find how far each thing must move before a decision changes.
+@dataclass(frozen=True)
+class Perturbation:
+    """A shift of something: `log_ratio` maps it to the log weight of each draw.
 
-    Parameters
-    ----------
-    moves
-        As `trial_moves`, `bias_move` and `prior_move` give them.
-    decide
-        From weights of the draws (they add up to 1) to the decision, for instance
-        `sign_of(effect)`, `best_of(options)`.
+    Shifts up to `max_shift` are searched on both sides; `shape` is (chains, draws).
+    """
 
-    Returns
-    -------
-    pd.DataFrame
-        One row a move: ``name``, ``decision`` as it is, ``down`` and ``up`` (the least moves that
-        change it; NaN where none does within reach), ``to_down``, ``to_up`` (what it becomes),
-        ``said`` of both sides in words.
+    name: str
+    log_ratio: Callable[[float], np.ndarray]
+    max_shift: float
+    shape: tuple[int, int] = (1, -1)
+
+
+def trial_perturbations(fit: xr.DataTree, outcome: str, max_shift: float) -> list[Perturbation]:
+    """Shift each trial of an outcome in turn, as `bias_perturbation` does."""
+    studies = dict.fromkeys(map(str, design_of(fit, outcome)["study"].to_numpy()))
+    return [bias_perturbation(fit, outcome, [study], max_shift) for study in studies]
+
+
+def bias_perturbation(
+    fit: xr.DataTree, outcome: str, studies: Sequence[str], max_shift: float
+) -> Perturbation:
+    """Add one bias to the results of some trials, of normal means or of counts.
+
+    All their arms above dose 0 shift alike, on the linear predictor's scale; a positive bias means
+    that the trials report too high a value.
+    """
+    rows = design_of(fit, outcome)
+    known = list(dict.fromkeys(map(str, rows["study"].to_numpy())))
+    unknown = [study for study in studies if study not in known]
+    if unknown:
+        message, fix = f"unknown study '{unknown[0]}' of '{outcome}'", f"Known: {', '.join(known)}"
+        raise SpecError([Issue("E670", message, fix, column=f"outcomes.{outcome}")])
+    affected = np.isin(rows["study"].to_numpy().astype(str), list(studies))
+    arms = np.flatnonzero(affected & (rows["exposure"].to_numpy() > 0))
+    eta = _posterior(fit, variable_name(spec_of(fit), outcome, "eta"))[arms]
+    likelihood = LIKELIHOODS[spec_of(fit).outcomes[outcome].likelihood]
+    density = _arm_log_density(likelihood, outcome, rows, arms)
+    unshifted = density(eta)
+
+    def log_ratio(bias: float) -> np.ndarray:
+        return (density(eta + bias) - unshifted).sum(axis=0)
+
+    return Perturbation(", ".join(studies), log_ratio, max_shift, _shape(fit))
+
+
+def prior_perturbation(
+    fit: xr.DataTree, outcome: str, parameter: str, slot: str, max_shift: float
+) -> Perturbation:
+    """Shift the location ``mu`` of a prior."""
+    part = spec_of(fit).outcomes[outcome].parameters.get(parameter)
+    prior = part.priors.get(slot) if part is not None else None
+    path = f"{outcome}.{parameter}.{slot}"
+    if part is None or prior is None or "mu" not in prior.kwargs:
+        raise SpecError([Issue("E672", f"no prior with a location at '{path}'", column=path)])
+    unpooled = part.pooling in ("common", "independent")
+    name = variable_name(spec_of(fit), outcome, parameter if unpooled else f"{parameter}_{slot}")
+    values = _posterior(fit, name)
+    values = values.reshape(-1, values.shape[-1])
+    kwargs = dict(prior.kwargs)
+
+    def density(mu: float) -> Any:
+        each = log_density(prior.dist, {**kwargs, "mu": mu}, values.ravel())
+        return each.reshape(values.shape).sum(axis=0)
+
+    unshifted = density(kwargs["mu"])
+
+    def log_ratio(shift: float) -> np.ndarray:
+        return np.asarray(density(kwargs["mu"] + shift) - unshifted)
+
+    return Perturbation(f"prior of {path}", log_ratio, max_shift, _shape(fit))
+
+
+def decision_thresholds(perturbations: Sequence[Perturbation], decide: Decision) -> pd.DataFrame:
+    """Find the smallest shifts that change a decision.
+
+    `decide` maps weights of the draws, which sum to 1, to the decision (`decide_by_sign`,
+    `decide_by_best`). One row per perturbation: ``name``, ``decision`` unshifted, ``down`` and
+    ``up`` (the smallest shifts that change it; NaN where none does), ``to_down``,
+    ``to_up`` (the new decision), ``text``.
     """
     rows = []
-    for move in moves:
-        count = len(move.log_ratio(0.0))
-        now = decide(np.full(count, 1 / count))
-        signs = {"down": -1.0, "up": 1.0}
-        sides = {side: _first_change(move, decide, now, sign) for side, sign in signs.items()}
-        row: dict[str, Any] = {"name": move.name, "decision": now}
-        for side, (place, becomes, _) in sides.items():
-            row |= {side: place, f"to_{side}": becomes}
-        row["said"] = "; ".join(said for _, _, said in sides.values())
+    for perturbation in perturbations:
+        count = len(perturbation.log_ratio(0.0))
+        decision = decide(np.full(count, 1 / count))
+        row: dict[str, Any] = {"name": perturbation.name, "decision": decision}
+        texts = []
+        for side, sign in (("down", -1.0), ("up", 1.0)):
+            row[side], row[f"to_{side}"], text = _first_change(perturbation, decide, decision, sign)
+            texts.append(f"{side}: {text}")
+        row["text"] = "; ".join(texts)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def sign_of(effect: xr.DataArray) -> Callable[[np.ndarray], str]:
-    """Decide by the sign of a posterior mean.
-
-    Parameters
-    ----------
-    effect
-        Dims chain and draw.
-
-    Returns
-    -------
-    Callable
-        From weights to "below 0" or "above 0".
-    """
-    values = in_a_row(effect)
+def decide_by_sign(effect: xr.DataArray) -> Callable[[np.ndarray], str]:
+    """Decide by the sign of a posterior mean (chain, draw): "below 0" or "above 0"."""
+    values = flatten_draws(effect)
     return lambda weights: "above 0" if float(weights @ values) > 0 else "below 0"
 
 
-def best_of(options: xr.DataArray) -> Callable[[np.ndarray], str]:
-    """Decide for the option with the largest posterior mean: an agent's rank, a dose's window.
+def decide_by_best(options: xr.DataArray) -> Callable[[np.ndarray], str]:
+    """Decide for the option with the largest posterior mean.
 
-    Parameters
-    ----------
-    options
-        Dims chain, draw and one more, whose labels are the options: effects counted upwards, or
-        whether a draw has enough benefit and acceptable harm.
-
-    Returns
-    -------
-    Callable
-        From weights to the label of the best.
+    Dims chain, draw and one more, whose labels are the options: agents by effect, or doses by
+    whether a draw has enough benefit and acceptable harm.
     """
     (dim,) = [d for d in options.dims if d not in SAMPLE]
-    values = in_a_row(options.astype(float))
-    labels = [str(one) for one in options[dim].to_numpy()]
+    values = flatten_draws(options.astype(float))
+    labels = [str(label) for label in options[dim].to_numpy()]
     return lambda weights: labels[int(np.argmax(values @ weights))]
 
 
-def reweighed(move: Move, by: float) -> tuple[xr.DataArray, float]:
-    """Weigh the draws as if something had moved.
+def reweight_draws(perturbation: Perturbation, shift: float) -> tuple[xr.DataArray, float]:
+    """Return the weights of the draws (chain, draw; sum 1) under a shift, and their k-hat."""
+    weights, k_hat = _weights(perturbation.log_ratio(shift))
+    return xr.DataArray(weights.reshape(perturbation.shape), dims=SAMPLE), k_hat
 
-    Parameters
-    ----------
-    move
-        What moves.
-    by
-        How far.
 
-    Returns
-    -------
-    tuple[xr.DataArray, float]
-        Weights over chain and draw, which add up to 1, and their k-hat.
-    """
-    weights, k_hat = _weights(move.log_ratio(by))
-    return xr.DataArray(weights.reshape(move.shape), dims=SAMPLE), k_hat
+def flatten_draws(values: xr.DataArray) -> np.ndarray:
+    """Put the draws of all chains on the last axis."""
+    stacked = values.transpose(..., CHAIN, DRAW).to_numpy()
+    return np.asarray(stacked.reshape(*stacked.shape[:-2], -1), float)
 
 
 def _first_change(
-    move: Move, decide: Callable[[np.ndarray], Any], now: Any, sign: float
+    perturbation: Perturbation, decide: Decision, decision: Any, sign: float
 ) -> tuple[float, Any, str]:
-    """Walk until the decision changes or the weights fail, then halve the last step."""
-    before, direction = 0.0, "up" if sign > 0 else "down"
-    for step in np.linspace(0, move.farthest, STEPS + 1)[1:]:
-        weights, k_hat = _weights(move.log_ratio(sign * step))
-        if not k_hat <= K_AT_MOST:
-            said = f"{direction}: unchanged to {before:.3g}, beyond that only a refit can say"
-            return np.nan, None, said
-        if decide(weights) != now:
-            low, high, becomes = before, float(step), decide(weights)
-            for _ in range(HALVINGS):
+    """Step until the decision changes or the weights fail, then bisect the last step."""
+    before = 0.0
+    for step in np.linspace(0, perturbation.max_shift, STEPS + 1)[1:]:
+        weights, k_hat = _weights(perturbation.log_ratio(sign * step))
+        if not k_hat <= MAX_PARETO_K:
+            return np.nan, None, f"unchanged up to {before:.3g}; beyond that a refit is needed"
+        changed = decide(weights)
+        if changed != decision:
+            low, high = before, float(step)
+            for _ in range(BISECTIONS):
                 middle = (low + high) / 2
-                there = decide(_weights(move.log_ratio(sign * middle))[0])
-                if there == now:
+                at_middle = decide(_weights(perturbation.log_ratio(sign * middle))[0])
+                if at_middle == decision:
                     low = middle
                 else:
-                    high, becomes = middle, there
-            return sign * high, becomes, f"{direction}: {becomes} from {sign * high:.3g}"
+                    high, changed = middle, at_middle
+            return sign * high, changed, f"{changed} from {sign * high:.3g}"
         before = float(step)
-    return np.nan, None, f"{direction}: unchanged to {move.farthest:.3g}"
+    return np.nan, None, f"unchanged up to {perturbation.max_shift:.3g}"
 
 
 def _weights(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
-    """Smooth importance weights, and say how far they can be relied on."""
-    log_weight, k_hat = smoothed(xr.DataArray(log_ratio[None], dims=SAMPLE))
+    log_weight, k_hat = psis(xr.DataArray(log_ratio[None], dims=SAMPLE))
     return np.exp(log_weight.to_numpy().ravel()), k_hat
+
+
+def _posterior(fit: xr.DataTree, name: str) -> np.ndarray:
+    return flatten_draws(fit["posterior"].to_dataset()[name])
+
+
+def _shape(fit: xr.DataTree) -> tuple[int, int]:
+    sizes = fit["posterior"].to_dataset().sizes
+    return sizes[CHAIN], sizes[DRAW]
+
+
+def _arm_log_density(
+    likelihood: Likelihood, outcome: str, rows: xr.Dataset, arms: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Log likelihood of some arms as a function of their linear predictor, up to a constant."""
+    log_density_of = likelihood.log_density
+    if log_density_of is None or (rows["report"].to_numpy()[arms] != ARM_REPORT).any():
+        supported = [part.name for part in LIKELIHOODS.values() if part.log_density is not None]
+        message = f"a bias of these reports of '{outcome}' is not supported"
+        fix = f"Use arm-level reports of an outcome with likelihood {' or '.join(supported)}."
+        raise SpecError([Issue("E671", message, fix, column=f"outcomes.{outcome}")])
+    columns = {name: values[arms, None] for name, values in likelihood.numbers(rows).items()}
+    return lambda eta: log_density_of(columns, eta)

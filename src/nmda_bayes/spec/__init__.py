@@ -1,17 +1,16 @@
-"""The spec: what an analysis is, as data."""
+"""The spec: an analysis as validated, immutable data."""
 
-from nmda_bayes.spec.parts import (
-    CovariateSpec,
+from __future__ import annotations
+
+from nmda_bayes.spec.analysis import (
+    AnalysisSpec,
     CrossoverSpec,
     DesignsSpec,
     ErrorCorrelation,
-    OutcomeSpec,
-    ParameterSpec,
     SamplingSpec,
 )
-from nmda_bayes.spec.prior import PriorSpec
-from nmda_bayes.spec.rules import needed_parameters
-from nmda_bayes.spec.schema import AnalysisSpec
+from nmda_bayes.spec.outcome import CovariateSpec, OutcomeSpec, ParameterSpec, PriorSpec
+from nmda_bayes.spec.rules import required_parameters
 
 __all__ = [
     "AnalysisSpec",
@@ -23,5 +22,5 @@ __all__ = [
     "ParameterSpec",
     "PriorSpec",
     "SamplingSpec",
-    "needed_parameters",
+    "required_parameters",
 ]

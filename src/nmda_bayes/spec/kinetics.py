@@ -1,48 +1,39 @@
-"""By which published models the doses of an analysis become concentrations."""
+"""Which published pharmacokinetic models turn the doses of an analysis into concentrations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from nmda_bayes.components.exposures import EXPOSURES
-from nmda_bayes.errors import Fault, InputError
-from nmda_bayes.pharmacokinetics.published import STRUCTURES
+from nmda_bayes.errors import InputError, Issue
+from nmda_bayes.pk.table import STRUCTURES
 from nmda_bayes.regimens import parse_regimen
-from nmda_bayes.spec.parts import Words
-from nmda_bayes.spec.pooling_rules import prior_rules
-from nmda_bayes.spec.prior import Frozen, PriorSpec
+from nmda_bayes.spec.outcome import PositiveNumber, PriorSpec, Section, Words
+from nmda_bayes.spec.rules import issue_at, prior_rules
+
+if TYPE_CHECKING:
+    from nmda_bayes.spec.analysis import AnalysisSpec
 
 #: The key of a model that serves every route of its agent.
 ANY_ROUTE = "any"
-KEY = "pharmacokinetics"
-EXAMPLE = (
+PK_KEY = "pharmacokinetics"
+PK_EXAMPLE = (
     'model = { ketamine = "Simons2022" }, uncertainty = "published", body_weight_kg = 70 and'
     ' reference = { ketamine = { iv = "0.5 mg/kg over 40 min" } }'
 )
 
 
-def site_example(drug: str = "s_ketamine") -> str:
-    """Show what to write where an effect site has no half-life.
-
-    Parameters
-    ----------
-    drug
-        What the model is of.
-
-    Returns
-    -------
-    str
-        A line of TOML, and its alternative.
-    """
+def effect_site_example(drug: str = "s_ketamine") -> str:
+    """Show in TOML how the half-life of an effect site is written."""
     prior = '{ dist = "LogNormal", kwargs = { mu = -2.3, sigma = 0.7 }, why = "..." }'
     return f"{drug} = {prior}, or a number of hours"
 
 
 def _by_route(value: Any) -> Any:
-    """Take one model for the model of every route."""
+    """Read a single model as the model of every route."""
     if not isinstance(value, Mapping):
         return value
     return {k: {ANY_ROUTE: v} if isinstance(v, str) else v for k, v in value.items()}
@@ -51,143 +42,98 @@ def _by_route(value: Any) -> Any:
 ModelByRoute = Annotated[dict[str, dict[str, str]], BeforeValidator(_by_route)]
 
 
-class PharmacokineticsSpec(Frozen):
-    """Which published model each agent is computed by, and what is done with its errors."""
+class PharmacokineticsSpec(Section):
+    """Which published model each agent has, and how its parameters' uncertainty is used."""
 
-    # By agent as the evidence names it, and by route; one name alone serves every route.
+    # By agent as the evidence names it, and by route; a single name serves every route.
     model: ModelByRoute
-    # published: parameters have priors, log-normal with their published standard errors;
+    # published: parameters have log-normal priors with their published standard errors;
     # fixed: they are held at their published values.
     uncertainty: Literal["published", "fixed"]
-    body_weight_kg: Annotated[float, Field(gt=0)]
+    body_weight_kg: PositiveNumber
     # The regimen that is 1 on a relative axis, by agent as the analysis names it, and its route.
     reference: dict[str, dict[str, str]] = {}
-    # Hours in which half of the difference between blood and effect site is gone, by outcome and by
-    # the drug that its models are of: a log-normal prior, or a number that is held.
-    effect_site: dict[str, dict[str, PriorSpec | Annotated[float, Field(gt=0)]]] = {}
-    # Agents whose arms take their relative dose where no concentration can be worked out.
+    # Half-life in hours of the equilibration between blood and effect site, by outcome and by
+    # the drug of the model: a log-normal prior, or a fixed number.
+    effect_site: dict[str, dict[str, PriorSpec | PositiveNumber]] = {}
+    # Agents whose arms use their relative dose where no concentration can be computed.
     relative_dose: Words = ()
-    # Amounts of "a dosing day" in doses whose number is not said: left out, or given at once.
+    # Amounts of "a dosing day" in an unknown number of doses: left out, or taken as one dose.
     dosing_day: Literal["leave_out", "at_once"] = "leave_out"
     why: str = ""
 
+    @property
+    def model_names(self) -> list[str]:
+        """The models of all agents and routes, each once."""
+        names = (name for by_route in self.model.values() for name in by_route.values())
+        return list(dict.fromkeys(names))
+
     def model_name(self, agent: str, route: str) -> str:
-        """Name the model of an agent by a route.
-
-        Parameters
-        ----------
-        agent
-            As the evidence names it.
-        route
-            Of its doses.
-
-        Returns
-        -------
-        str
-            Name of the report; empty where the spec names none.
-        """
-        mine = self.model.get(agent, {})
-        return mine.get(route, mine.get(ANY_ROUTE, ""))
+        """Name the model of an agent (as the evidence names it) by a route; empty if none."""
+        models = self.model.get(agent, {})
+        return models.get(route, models.get(ANY_ROUTE, ""))
 
 
-def kinetics_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
-    """Find where exposures and pharmacokinetics of a spec contradict each other.
-
-    Parameters
-    ----------
-    content
-        The spec as plain content.
-
-    Yields
-    ------
-    Fault
-        A concentration without models, a relative one without a reference, a regimen that cannot
-        be read.
-    """
-    outcomes = content.get("outcomes")
-    parts = outcomes if isinstance(outcomes, Mapping) else {}
+def pk_spec_issues(spec: AnalysisSpec) -> Iterator[Issue]:
+    """Find where exposures and pharmacokinetics of a spec contradict each other."""
     used = {
-        str(name): EXPOSURES[str(part.get("exposure"))]
-        for name, part in parts.items()
-        if isinstance(part, Mapping) and str(part.get("exposure")) in EXPOSURES
+        name: EXPOSURES[outcome.exposure]
+        for name, outcome in spec.outcomes.items()
+        if outcome.exposure in EXPOSURES and EXPOSURES[outcome.exposure].metric
     }
-    asking = {name: exposure for name, exposure in used.items() if exposure.of}
-    kinetics = content.get(KEY)
-    if asking and kinetics is None:
-        name, exposure = next(iter(asking.items()))
-        yield Fault(
-            f"exposure '{exposure.name}' of outcome '{name}' needs pharmacokinetic models, and the"
-            " spec names none",
-            f"Write [{KEY}] with {EXAMPLE}. Published models: {', '.join(STRUCTURES)}.",
-            column=KEY,
-        )
-    if not isinstance(kinetics, Mapping):
+    kinetics = spec.pharmacokinetics
+    if kinetics is None:
+        if used:
+            name, exposure = next(iter(used.items()))
+            message = f"exposure '{exposure.name}' of outcome '{name}' needs published models"
+            hint = f"Write [{PK_KEY}] with {PK_EXAMPLE}. Models: {', '.join(STRUCTURES)}."
+            yield issue_at("E390", PK_KEY, message, hint)
         return
-    relative = [name for name, exposure in asking.items() if exposure.relative]
-    yield from _reference_faults(kinetics, relative)
-    at_site = [name for name, exposure in asking.items() if exposure.at_site]
-    yield from _site_faults(kinetics.get("effect_site", {}), at_site, list(parts))
+    relative = [name for name, exposure in used.items() if exposure.relative]
+    yield from _reference_issues(kinetics, relative)
+    at_site = [name for name, exposure in used.items() if exposure.at_effect_site]
+    yield from _site_issues(kinetics, at_site, list(spec.outcomes))
 
 
-def _reference_faults(kinetics: Mapping[str, Any], relative: list[str]) -> Iterator[Fault]:
-    references, models = kinetics.get("reference", {}), kinetics.get("model")
-    if not isinstance(references, Mapping) or not isinstance(models, Mapping):
-        return
-    if relative and not references:
-        yield Fault(
-            f"the exposure of outcome '{relative[0]}' is relative, and no reference regimen is"
-            " named",
-            f"Write [{KEY}.reference], for each agent its route and schedule: ketamine = {{ iv ="
-            ' "0.5 mg/kg over 40 min" }.',
-            column=f"{KEY}.reference",
-        )
-    for agent, by_route in references.items():
-        at = f"{KEY}.reference.{agent}"
-        if not isinstance(by_route, Mapping):
-            continue
+def _reference_issues(kinetics: PharmacokineticsSpec, relative: list[str]) -> Iterator[Issue]:
+    if relative and not kinetics.reference:
+        message = f"outcome '{relative[0]}' is relative to a reference regimen, which is missing"
+        hint = f"Write [{PK_KEY}.reference] with the route and schedule of each agent: "
+        hint += 'ketamine = { iv = "0.5 mg/kg over 40 min" }.'
+        yield issue_at("E391", f"{PK_KEY}.reference", message, hint)
+    for agent, by_route in kinetics.reference.items():
+        at = f"{PK_KEY}.reference.{agent}"
         if len(by_route) != 1:
-            yield Fault(
-                f"the reference regimen of '{agent}' has {len(by_route)} routes",
-                'Name one: { iv = "0.5 mg/kg over 40 min" }.',
-                column=at,
-            )
+            message = f"the reference regimen of '{agent}' has {len(by_route)} routes"
+            yield issue_at("E392", at, message, 'Name one: { iv = "0.5 mg/kg over 40 min" }.')
         for route, text in by_route.items():
             try:
-                parse_regimen(str(text))
-            except InputError as wrong:
-                yield from (Fault(f.message, f.mend, column=f"{at}.{route}") for f in wrong.faults)
+                parse_regimen(text)
+            except InputError as error:
+                for issue in error.issues:
+                    yield issue_at("E393", f"{at}.{route}", issue.message, issue.hint)
 
 
-def _site_faults(sites: Any, at_site: list[str], outcomes: list[str]) -> Iterator[Fault]:
-    """Find outcomes without a site, sites without an outcome, and priors of another kind."""
-    if not isinstance(sites, Mapping):
-        return
+def _site_issues(
+    kinetics: PharmacokineticsSpec, at_site: list[str], outcomes: list[str]
+) -> Iterator[Issue]:
+    sites, key = kinetics.effect_site, f"{PK_KEY}.effect_site"
     for name in at_site:
         if not sites.get(name):
-            yield Fault(
-                f"the exposure of outcome '{name}' is at the effect site, and nothing says how fast"
-                " that follows blood",
-                f"Write [{KEY}.effect_site.{name}] with the half-life of equilibration in hours, by"
-                f" the drug of the model: {site_example()}.",
-                column=f"{KEY}.effect_site.{name}",
-            )
+            message = f"the half-life of equilibration with the effect site of '{name}' is missing"
+            hint = f"Write [{key}.{name}] with hours for each drug: {effect_site_example()}."
+            yield issue_at("E394", f"{key}.{name}", message, hint)
     for name, drugs in sites.items():
         if name not in at_site:
-            wrong = "is not at an effect site" if name in outcomes else "is none of the spec"
-            yield Fault(
-                f"effect site of outcome '{name}', which {wrong}",
-                "Remove it, or take an exposure at the effect site, such as"
-                " peak_effect_site_concentration.",
-                column=f"{KEY}.effect_site.{name}",
-            )
-        for drug, one in drugs.items() if isinstance(drugs, Mapping) else ():
-            if not isinstance(one, Mapping):
+            reason = "has another exposure" if name in outcomes else "is not in the spec"
+            message = f"effect site of outcome '{name}', which {reason}"
+            hint = "Remove it, or use exposure peak_effect_site_concentration, for instance."
+            yield issue_at("E395", f"{key}.{name}", message, hint)
+        for drug, prior in drugs.items():
+            if not isinstance(prior, PriorSpec):
                 continue
-            at = f"{KEY}.effect_site.{name}.{drug}"
-            yield from prior_rules(at, one, must_be_positive=False)
-            if one.get("dist") not in (None, "LogNormal"):
-                yield Fault(
-                    f"the half-life of an effect site has a log-normal prior, not {one['dist']}",
-                    f"Write for instance {site_example()}.",
-                    column=at,
-                )
+            at = f"{key}.{name}.{drug}"
+            yield from prior_rules(at, prior, False)
+            if prior.dist != "LogNormal":
+                message = f"an effect site's half-life has a log-normal prior, not {prior.dist}"
+                yield issue_at("E396", at, message, f"Write for instance {effect_site_example()}.")
