@@ -1,4 +1,4 @@
-"""What is handed out carries what it needs, and runs outside the clone."""
+"""The wheel and the source archive are complete, and the wheel works outside a clone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from hatchling import build
 
 ROOT = Path(__file__).parents[1]
-# Where each folder of the clone stands in the wheel.
-PLACES = {
+#: Folders of the clone, and where the wheel has them.
+WHEEL_FOLDERS = {
     "src/nmda_bayes": "nmda_bayes",
     "data": "nmda_bayes/shipped/data",
     "models": "nmda_bayes/shipped/models",
@@ -42,39 +42,39 @@ def wheel(tmp_path_factory):
     ("folder", "known"),
     [("src/nmda_bayes", "py.typed"), ("data", "arms.csv"), ("models", "benefit_risk.toml")],
 )
-def test_the_wheel_holds_the_code_the_evidence_and_the_models(wheel, folder, known):
+def test_contents_of_the_wheel(wheel, folder, known):
     files = _files(folder)
     assert known in files
     with zipfile.ZipFile(wheel) as archive:
-        assert {f"{PLACES[folder]}/{file}" for file in files} <= set(archive.namelist())
+        assert {f"{WHEEL_FOLDERS[folder]}/{file}" for file in files} <= set(archive.namelist())
 
 
-def test_the_source_archive_holds_all_that_the_wheel_is_built_from(tmp_path, monkeypatch):
+def test_contents_of_the_source_archive(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     with tarfile.open(tmp_path / build.build_sdist(str(tmp_path))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    expected = {f"{folder}/{file}" for folder in PLACES for file in _files(folder)}
+    expected = {f"{folder}/{file}" for folder in WHEEL_FOLDERS for file in _files(folder)}
     assert {"pyproject.toml", "README.md", "LICENSE"} | expected <= names
     assert not any(name.startswith(("build/", ".venv/", ".git/")) for name in names)
 
 
-def test_the_installed_wheel_checks_its_own_evidence(wheel, tmp_path):
+def test_the_installed_wheel_checks_its_evidence(wheel, tmp_path):
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     pip += ["--no-compile", "--disable-pip-version-check"]
     subprocess.run([*pip, "--target", site, wheel], check=True)
 
-    def outside(*command: str | Path) -> str:
-        done = subprocess.run(
+    def run_outside(*command: str | Path) -> str:
+        completed = subprocess.run(
             command,
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(site)},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
 
-    where = outside(sys.executable, "-c", "import nmda_bayes.errors as m; print(m.__file__)")
-    assert Path(where.strip()).is_relative_to(site)
-    outside(site / "bin" / "nmda-bayes", "check")
+    location = run_outside(sys.executable, "-c", "import nmda_bayes.errors as m; print(m.__file__)")
+    assert Path(location.strip()).is_relative_to(site)
+    run_outside(site / "bin" / "nmda-bayes", "check")

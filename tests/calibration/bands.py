@@ -1,11 +1,10 @@
-"""Whether ranks are uniform: the simultaneous band of their distribution function, exactly.
+"""Whether ranks are uniform: an exact test by the simultaneous band of their distribution function.
 
-Under a right posterior the rank of the truth among L draws is uniform on 0, ..., L, and the count
+Under a correct posterior the rank of the truth among L draws is uniform on 0, ..., L, and the count
 of ranks up to each value is binomial. The statistic is the smallest two-sided tail probability over
-the L places (Säilynoja, Bürkner and Vehtari 2022); its p-value is one minus the probability that
-every count stays inside the band with that tail. ArviZ finds the same band by simulating it; at the
-levels that a whole record needs (1e-6 for one of some thousand) that takes millions of simulated
-records, where the recursion below takes 10 ms.
+the L values (Säilynoja, Bürkner and Vehtari 2022); its p-value is one minus the probability that
+all counts are within the band with that tail. ArviZ simulates that band, which is too slow at the
+levels needed here (1e-6).
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ from scipy.stats import binom
 
 
 def smallest_tail(counts: np.ndarray) -> np.ndarray:
-    """Smallest two-sided tail probability over the places, of each row of counts by rank."""
+    """Smallest two-sided tail probability of each row of counts by rank."""
     counts = np.atleast_2d(counts)
     below = counts.cumsum(axis=1)[:, :-1]
     return _two_sided(below, counts.sum(axis=1)[:, None], _shares(counts.shape[1])).min(axis=1)
 
 
 def p_value(counts: np.ndarray) -> float:
-    """Probability of a smallest tail at most that of these counts by rank, if they are uniform."""
+    """Probability of a smallest tail at most that of these counts by rank, if uniform."""
     return 1.0 - _stays_inside(
         float(smallest_tail(counts)[0]), int(np.sum(counts)), _shares(len(counts))
     )
 
 
 def below(counts: np.ndarray, level: float) -> np.ndarray:
-    """Say of each row of counts by rank whether its p-value is below a level.
+    """Whether the p-value of each row of counts by rank is below a level.
 
     The p-value is at least half the smallest tail, so that few rows need the recursion.
     """
@@ -49,11 +48,11 @@ def _two_sided(count: np.ndarray, n: np.ndarray | int, share: np.ndarray | float
 
 
 def _stays_inside(tail: float, n: int, shares: np.ndarray) -> float:
-    """Probability that no count up to a place has a tail probability of at most ``tail``."""
+    """Probability that no cumulative count has a tail probability of at most ``tail``."""
     at, probability, before = np.array([0]), np.array([1.0]), 0.0
     every = np.arange(n + 1)
     for share in shares:
-        # A count equal to the one observed lies outside, whatever its last digit.
+        # A count equal to the observed one is outside, whatever the rounding.
         following = every[_two_sided(every, n, share) > tail * (1 + 1e-9)]
         if not len(following):
             return 0.0

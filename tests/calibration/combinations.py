@@ -1,12 +1,10 @@
-"""Which parts are calibrated together: a plan made from the catalogues.
+"""Which components are calibrated together: a plan made from the registries.
 
-The whole product of the catalogues has thousands of members. What is demanded is every pair: each
-curve with each likelihood, each pooling with each curve and each likelihood, each heterogeneity
-with all of them. Pairs suffice as far as parts meet only through the linear predictor: a
-likelihood reads eta and knows no curve, a curve reads a parameter and knows no pooling, so that
-what two parts do to each other is there whatever the others are. What pairs cannot show is a fault
-that takes three parts at once; that is said in the documents, and each new record is free to bring
-its own triple.
+There are thousands of combinations; we require every pair of components: each curve with each
+likelihood, each pooling with each curve and each likelihood, each heterogeneity with all of them.
+Pairs suffice as far as components interact only through the linear predictor: a likelihood depends
+on eta and not on the curve, a curve on a parameter and not on its pooling. An error that needs
+three particular components at once can escape.
 """
 
 from __future__ import annotations
@@ -19,26 +17,29 @@ from typing import Any
 
 from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.components.likelihoods import IDENTITY, LIKELIHOODS
+from nmda_bayes.components.likelihoods import LIKELIHOODS
+from nmda_bayes.components.links import IDENTITY
 from nmda_bayes.components.pooling import POOLINGS
-from nmda_bayes.spec import needed_parameters
+from nmda_bayes.spec import OutcomeSpec, required_parameters
 from nmda_bayes.spec.rules import BASELINE
 
-#: Poolings of a baseline, and of a heterogeneity; the others stand at a parameter of the curve.
+#: Poolings of a baseline, and of a heterogeneity SD; the others are of a parameter of the curve.
 AT_BASELINE, AT_HETEROGENEITY = ("study",), ("stratum",)
 
-#: On the logarithm of a rate or of odds these are simulated counts past e^100.
+#: With a log or logit link these give simulated counts above e^100.
 GROWING_TAILS = ("exponential", "agent_t")
 
-#: Heterogeneities that read no hour and no cluster; the others stand among the features.
-ANYWHERE = {
-    name: kind for name, kind in HETEROGENEITIES.items() if not kind.fades and not kind.nested
+#: Heterogeneities without times or clusters; the others are among the features.
+PLAIN_HETEROGENEITIES = {
+    name: kind
+    for name, kind in HETEROGENEITIES.items()
+    if not kind.follows_course and not kind.nested
 }
-CATALOGUES: Mapping[str, Mapping[str, Any]] = {
+REGISTRIES: Mapping[str, Mapping[str, Any]] = {
     "curve": CURVES,
     "likelihood": LIKELIHOODS,
     "pooling": POOLINGS,
-    "heterogeneity": ANYWHERE,
+    "heterogeneity": PLAIN_HETEROGENEITIES,
 }
 
 Part = tuple[str, str]
@@ -47,7 +48,7 @@ Pair = tuple[Part, Part]
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One part of each catalogue."""
+    """One component of each registry."""
 
     curve: str
     likelihood: str
@@ -72,64 +73,64 @@ class Combination:
 
 
 def known(combination: Combination) -> bool:
-    """Say whether the catalogues still have every part."""
-    return all(name in CATALOGUES[kind] for kind, name in combination.parts)
+    """Whether the registries have every component."""
+    return all(name in REGISTRIES[kind] for kind, name in combination.parts)
 
 
 def has_baseline(likelihood: str) -> bool:
-    """Say whether a likelihood asks for the level of a study."""
+    """Whether a likelihood has a baseline per study."""
     outcome = {"curve": "constant", "heterogeneity": "none", "likelihood": likelihood}
-    return BASELINE in (needed_parameters(outcome) or ())
+    return BASELINE in (required_parameters(OutcomeSpec.read_partially(outcome)) or ())
 
 
 def can_meet(parts: Iterable[Part]) -> bool:
-    """Say whether parts can stand in one outcome."""
-    given = dict(parts)
-    likelihood, pooling = given.get("likelihood"), given.get("pooling")
+    """Whether components can occur in one outcome."""
+    names = dict(parts)
+    likelihood, pooling = names.get("likelihood"), names.get("pooling")
     if pooling in AT_BASELINE and likelihood is not None:
         return has_baseline(likelihood)
-    if (given.get("curve"), pooling) == GROWING_TAILS and likelihood is not None:
+    if (names.get("curve"), pooling) == GROWING_TAILS and likelihood is not None:
         return LIKELIHOODS[likelihood].link == IDENTITY
-    return not (pooling in AT_HETEROGENEITY and given.get("heterogeneity") == "none")
+    return not (pooling in AT_HETEROGENEITY and names.get("heterogeneity") == "none")
 
 
-def wanted_pairs() -> Iterator[Pair]:
-    """Give every pair of parts that can meet, in the order of the catalogues."""
-    for (one, mine), (other, yours) in combinations(CATALOGUES.items(), 2):
-        for pair in product(((one, name) for name in mine), ((other, name) for name in yours)):
+def required_pairs() -> Iterator[Pair]:
+    """Every pair of components that can occur together, in the order of the registries."""
+    parts = {kind: [(kind, name) for name in registry] for kind, registry in REGISTRIES.items()}
+    for first, second in combinations(parts.values(), 2):
+        for pair in product(first, second):
             if can_meet(pair):
                 yield pair
 
 
 def missing_pairs(done: Iterable[Combination]) -> list[Pair]:
-    """List the pairs that no combination has."""
-    seen = {pair for one in done for pair in one.pairs}
-    return [pair for pair in wanted_pairs() if pair not in seen]
+    """Pairs that no combination has."""
+    seen = {pair for combination in done for pair in combination.pairs}
+    return [pair for pair in required_pairs() if pair not in seen]
 
 
 def plan(done: Iterable[Combination] = ()) -> list[Combination]:
-    """Choose combinations until every pair is there, beginning with those that are done.
+    """Choose combinations that cover every pair, in addition to those that are done.
 
-    Greedy, and so the same for the same catalogues and records: the next combination brings the
-    most pairs that are missing, and among equals the parts that were used least. What is done
-    stays, so that a new part asks for records of its own and for no other.
+    Greedy, and so reproducible: the next combination covers the most missing pairs, and among
+    equals has the least used components. A new component needs records of its own only.
     """
     done = list(done)
     missing = set(missing_pairs(done))
-    used = Counter(part for one in done for part in one.parts)
-    able = [
-        one for one in starmap(Combination, product(*CATALOGUES.values())) if can_meet(one.parts)
+    used = Counter(part for combination in done for part in combination.parts)
+    candidates = [
+        c for c in starmap(Combination, product(*REGISTRIES.values())) if can_meet(c.parts)
     ]
-    pairs_of = {one: frozenset(one.pairs) for one in able}
-    gain = {one: len(pairs & missing) for one, pairs in pairs_of.items()}
+    pairs_of = {c: frozenset(c.pairs) for c in candidates}
+    gain = {c: len(pairs & missing) for c, pairs in pairs_of.items()}
     chosen = []
     while missing:
         most = max(gain.values())
-        equals = [one for one, value in gain.items() if value == most]
-        best = min(equals, key=lambda one: sum(used[part] for part in one.parts))
+        equals = [c for c, value in gain.items() if value == most]
+        best = min(equals, key=lambda c: sum(used[part] for part in c.parts))
         chosen.append(best)
         used.update(best.parts)
         new = pairs_of[best] & missing
         missing -= new
-        gain = {one: value - len(pairs_of[one] & new) for one, value in gain.items() if value}
+        gain = {c: value - len(pairs_of[c] & new) for c, value in gain.items() if value}
     return chosen

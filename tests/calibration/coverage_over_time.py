@@ -1,9 +1,8 @@
-"""Coverage of regimens over time: known pharmacokinetics, a decaying effect, evidence by hand.
+"""Coverage of regimens over time: known pharmacokinetics, a decaying effect, independent data.
 
-Trials are drawn here in numpy, from concentrations that the published model predicts of each
-schedule (`exposures`, which the tests hold to a numerical solution) and from the course as its
-docstring words it; the package's design, graph, sampler and answers never see the truth. So a row
-that takes another arm's concentration, or an hour that is counted from another clock, would show.
+Trials are simulated here in NumPy, from the concentrations of each schedule
+(`summarise_exposure`, which is tested against a numerical solution) and the formula of the time
+course; the package's design, graph and estimands are not used. Confused arms or times would show.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from nmda_bayes.design import build_design
 from nmda_bayes.estimands import regimen_over_time
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import nuts
-from nmda_bayes.intervals import interval
-from nmda_bayes.model import model_of
-from nmda_bayes.pharmacokinetics import exposures, published_model
+from nmda_bayes.intervals import credible_interval
+from nmda_bayes.model import build_model_from_design
+from nmda_bayes.pk import published_pk_model, summarise_exposure
 from tests.calibration.cases import Case, content_of, half_normal, pooled_as, prior
 from tests.calibration.densities import Density, reported_data
 from tests.calibration.records import Record
 
 REFERENCE = "0.5 mg/kg over 40 min"
-#: Study, schedule, its length in hours, and when pain was read, in hours since the beginning.
+#: Study, schedule, its duration (h), and times of measurement (h after the start).
 TRIALS = (
     ("s1", REFERENCE, 2 / 3, (2 / 3, 4.0, 24.0)),
     ("s2", "0.3 mg/kg over 15 min", 0.25, (0.5, 2.0)),
@@ -40,19 +39,19 @@ TRIALS = (
     ("s6", "0.25 mg/kg over 40 min", 2 / 3, (2 / 3, 6.0)),
 )
 SE = 0.3
-#: What is asked of each fit: regimens, and hours since the beginning.
-ASKED = (REFERENCE, "0.5 mg/kg over 4 h")
+#: Regimens and times (h after the start) of the estimates.
+REGIMENS = (REFERENCE, "0.5 mg/kg over 4 h")
 HOURS = (2.0, 8.0, 24.0)
 SAMPLING = {"tune": 400, "draws": 600}
 MU_HALF_LIFE, SIGMA_HALF_LIFE, SLOPE, HETEROGENEITY = np.log(8.0), 0.5, (-1.0, 1.0), 0.3
 
 
 def trials() -> pd.DataFrame:
-    """One row a reading of an arm."""
+    """One row per measurement of an arm."""
     rows = [
         (study, agent, dose, 0.0, SE, hour, hours, 1, "iv", text if dose else "")
-        for study, text, hours, read in TRIALS
-        for hour in read
+        for study, text, hours, times in TRIALS
+        for hour in times
         for agent, dose in (("placebo", 0.0), ("ketamine", 1.0))
     ]
     names = ["study", "agent", "dose", "mean", "se", "time_hours", "infusion_hours"]
@@ -61,7 +60,7 @@ def trials() -> pd.DataFrame:
 
 
 def case() -> Case:
-    """Relief by the peak in blood, fading from the end of treatment; kinetics are held."""
+    """An effect of the peak concentration that decays after treatment; pharmacokinetics fixed."""
     parameters = {
         "slope": pooled_as("common", *SLOPE),
         "log_half_life": pooled_as("common", float(MU_HALF_LIFE), SIGMA_HALF_LIFE),
@@ -72,28 +71,35 @@ def case() -> Case:
         },
     }
     outcome = {
-        "likelihood": "normal", "curve": "linear", "heterogeneity": "arm_fading",
-        "course": "exponential_decay", "time": {"rule": "every_reading"}, "better": "lower",
-        "exposure": "peak_concentration_relative_to_reference", "parameters": parameters,
-    }  # fmt: skip
+        "likelihood": "normal",
+        "curve": "linear",
+        "heterogeneity": "proportional_to_course",
+        "course": "exponential_decay",
+        "time": {"rule": "all"},
+        "better": "lower",
+        "exposure": "peak_concentration_relative_to_reference",
+        "parameters": parameters,
+    }
     kinetics = {
-        "model": {"ketamine": "Simons2022"}, "uncertainty": "fixed", "body_weight_kg": 70,
+        "model": {"ketamine": "Simons2022"},
+        "uncertainty": "fixed",
+        "body_weight_kg": 70,
         "reference": {"ketamine": {"iv": REFERENCE}},
-    }  # fmt: skip
+    }
     repeated = {"within_arm_correlation": prior("Beta", alpha=5, beta=5)}
     more = {"pharmacokinetics": kinetics, "designs": {"repeated": repeated}, "classes": {}}
     content = content_of(outcome, **more)
     return Case("coverage over time", content, trials(), features=("coverage over time",))
 
 
-def run_coverage_over_time(of: Case, simulations: int, seed: int) -> Record:
-    """Draw truths and trials, fit, ask what regimens do hour by hour."""
+def run_coverage_over_time(case: Case, simulations: int, seed: int) -> Record:
+    """Draw truths and trials, fit, and compare the effects of regimens over time."""
     import nutpie
 
-    began, spec = time.process_time(), of.spec
-    design = build_design(spec, load_evidence(of.table))
+    start, spec = time.process_time(), case.spec
+    design = build_design(spec, load_evidence(case.table))
     rows = design["outcomes/pain"].to_dataset().to_dataframe()
-    model = model_of(spec, design)
+    model = build_model_from_design(spec, design)
     (data,) = reported_data(model).values()
     log_density = Density(model).fingerprint()
     known = [v.name for v in model.data_vars if v.name != data]
@@ -106,22 +112,24 @@ def run_coverage_over_time(of: Case, simulations: int, seed: int) -> Record:
         truth = _truth(rng)
         settings = spec.sampling.model_copy(update={**SAMPLING, "seed": seed + i})
         reported = _reported(rng, truth, rows, peaks)
-        drawn = nuts.draw(compiled.with_data(**{data: reported}), settings, False)
+        drawn = nuts.sample_compiled(compiled.with_data(**{data: reported}), settings, False)
         divergences += int(drawn["sample_stats"]["diverging"].sum())
         fit = _fit_of(spec, design, drawn["posterior"].to_dataset())
-        answer = regimen_over_time(fit, ASKED, HOURS, agent="ketamine")["response"]
-        held = interval(answer.sel(outcome="pain"))
-        for text in ASKED:
+        response = regimen_over_time(fit, REGIMENS, HOURS, agent="ketamine")["response"]
+        intervals = credible_interval(response.sel(outcome="pain"))
+        for text in REGIMENS:
             for hour in HOURS:
-                right = truth["slope"] * peaks[text, hour] * _share(hour - _lasts(text), truth)
-                at = held.sel(regimen=text, hour=hour)
-                covered[f"{text} at {hour:g} h"] += int(at["lower"] <= right <= at["upper"])
-        half_life = interval(drawn["posterior"]["log_half_life"])
+                share = _share(hour - _duration(text), truth)
+                effect = truth["slope"] * peaks[text, hour] * share
+                interval = intervals.sel(regimen=text, hour=hour)
+                contains = interval["lower"] <= effect <= interval["upper"]
+                covered[f"{text} at {hour:g} h"] += int(contains)
+        half_life = credible_interval(drawn["posterior"]["log_half_life"])
         inside = half_life["lower"] <= truth["log_half_life"] <= half_life["upper"]
         covered["half-life"] += int(inside)
     return Record.of_today(
-        of,
-        began,
+        case,
+        start,
         simulations=simulations,
         draws=SAMPLING["draws"],
         seed=seed,
@@ -133,16 +141,18 @@ def run_coverage_over_time(of: Case, simulations: int, seed: int) -> Record:
 
 
 def _peaks() -> dict[tuple[str, float], float]:
-    """Peaks of schedules up to an hour, over that of the whole reference."""
-    simons = published_model("Simons2022", load_evidence())
-    asked = {(text, hour) for _, text, _, read in TRIALS for hour in read}
-    asked |= {(text, hour) for text in ASKED for hour in HOURS}
+    """Peaks of schedules up to a time, relative to that of the reference."""
+    simons = published_pk_model("Simons2022", load_evidence())
+    keys = {(text, hour) for _, text, _, times in TRIALS for hour in times}
+    keys |= {(text, hour) for text in REGIMENS for hour in HOURS}
 
     def peak(text: str, until: float = np.inf) -> float:
-        found = exposures(text, simons, agent="ketamine", until=until, analytes=["s_ketamine"])
-        return float(found["peak_concentration"].item())
+        exposure = summarise_exposure(
+            text, simons, agent="ketamine", until=until, analytes=["s_ketamine"]
+        )
+        return float(exposure["peak_concentration"].item())
 
-    return {key: peak(*key) / peak(REFERENCE) for key in asked}
+    return {key: peak(*key) / peak(REFERENCE) for key in keys}
 
 
 def _truth(rng: np.random.Generator) -> dict[str, float]:
@@ -155,12 +165,12 @@ def _truth(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _share(after: float, truth: Mapping[str, float]) -> float:
-    """Half of it gone with each half-life after the end of treatment."""
+    """The effect halves with each half-life after the end of treatment."""
     return float(2 ** (-max(after, 0.0) / np.exp(truth["log_half_life"])))
 
 
-def _lasts(schedule: str) -> float:
-    known = {text: hours for _, text, hours, _ in TRIALS} | {ASKED[1]: 4.0}
+def _duration(schedule: str) -> float:
+    known = {text: hours for _, text, hours, _ in TRIALS} | {REGIMENS[1]: 4.0}
     return known[schedule]
 
 
@@ -176,8 +186,8 @@ def _reported(
         text, hours = of[row.study]
         share = _share(row.read_at - hours, truth)
         peak = peaks[text, row.read_at] if row.agent == "ketamine" else 0.0
-        (own, shared), level = arms[row.study, row.agent], levels[row.study, row.read_at]
-        delta = truth["heterogeneity_sd"] / np.sqrt(2) * own * share
+        (random, shared), level = arms[row.study, row.agent], levels[row.study, row.read_at]
+        delta = truth["heterogeneity_sd"] / np.sqrt(2) * random * share
         error = np.sqrt(rho) * shared + np.sqrt(1 - rho) * rng.standard_normal()
         means.append(level + truth["slope"] * peak * share + delta + SE * error)
     return np.array(means)

@@ -1,4 +1,4 @@
-"""Cases beside the combinations: what an analysis may have that does not meet every other part."""
+"""Cases of features that are not combined with every component."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from nmda_bayes.components.bias import BIASES
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
-from nmda_bayes.components.time import COURSES
+from nmda_bayes.components.time_courses import TIME_COURSES
 from tests.calibration.cases import (
     Case,
     Content,
@@ -19,7 +19,7 @@ from tests.calibration.cases import (
     pooled_as,
     prior,
 )
-from tests.calibration.combinations import ANYWHERE, Combination
+from tests.calibration.combinations import PLAIN_HETEROGENEITIES, Combination
 from tests.calibration.trials import arms, contrasts, reported
 
 LKJ = {"dist": "LKJCorr", "kwargs": {"eta": 2.0}, "why": "calibration"}
@@ -33,22 +33,22 @@ def _case(name: str, features: str, outcome: Content, table: pd.DataFrame, **mor
 
 
 def selection() -> Case:
-    """Trials of two arms, published by the steps of their p-value."""
+    """Two-arm trials, published with probabilities that depend on their p-value."""
     steps = {"steps": [0.025, 0.5], "priors": [prior("Beta", alpha=2, beta=2)] * 2}
     outcome = outcome_of(
         Combination("constant", "normal_contrast", "common", "arm"),
         better="lower",
         bias={"selection": steps},
     )
-    several = [
+    copies = [
         contrasts().drop_duplicates("study").assign(study=lambda t, k=k: t["study"] + k)
         for k in ("", " again", " anew")
     ]
-    return _case("selection", "selection", outcome, pd.concat(several, ignore_index=True))
+    return _case("selection", "selection", outcome, pd.concat(copies, ignore_index=True))
 
 
 def biased() -> Case:
-    """Small trials and trials at high risk of bias shift the effect."""
+    """Small-study effects and risk of bias."""
     outcome = outcome_of(
         LINEAR,
         better="lower",
@@ -65,7 +65,7 @@ def biased() -> Case:
 
 
 def mixed_forms() -> Case:
-    """Arms, crossover trials, printed differences and responders at two cut-offs together."""
+    """Arms, crossover trials, contrasts and responders at two cut-offs together."""
     outcome = outcome_of(
         LINEAR,
         better="lower",
@@ -73,37 +73,33 @@ def mixed_forms() -> Case:
         responders={"measures": {"third": "30 %", "half": "50 %"}},
     )
     outcome["parameters"]["responder_sd"] = {
-        "pooling": "common", "priors": {"location": prior("LogNormal", mu=0.0, sigma=0.3)},
-    }  # fmt: skip
+        "pooling": "common",
+        "priors": {"location": prior("LogNormal", mu=0.0, sigma=0.3)},
+    }
     outcome["parameters"]["starting_level"] = {
         "pooling": "independent",
         "priors": {"each": prior("LogNormal", mu=0.7, sigma=0.15)},
     }
-    whole = arms().assign(n=40)
-    means = whole[whole["study"].isin(["s1", "s2", "s3", "s4"])].assign(
+    rows = arms().assign(n=40)
+    means = rows[rows["study"].isin(["s1", "s2", "s3", "s4"])].assign(
         outcome="pain", mean=0.0, se=0.3
     )
     crossover = means["study"].isin(["s3", "s4"])
     means = means.assign(design=crossover.map({True: "crossover", False: "parallel"}))
-    counted = whole[whole["study"].isin(["s7", "s8"])]
+    counted = rows[rows["study"].isin(["s7", "s8"])]
     both = [counted.assign(outcome=o, events=e) for o, e in (("third", 15), ("half", 8))]
     differences = contrasts()
     differences = differences[differences["study"].isin(["s5", "s6"])]
     table = pd.concat([means.drop(columns="n"), differences, *both], ignore_index=True)
     table["design"] = table["design"].fillna("parallel")
-    designs = {
-        "crossover": {
-            "periods": "all", "within_person_correlation": prior("Beta", alpha=5, beta=5),
-        }
-    }  # fmt: skip
-    return _case(
-        "mixed forms", "crossover contrasts_beside_arms responders cutoffs", outcome, table,
-        designs=designs,
-    )  # fmt: skip
+    correlation = prior("Beta", alpha=5, beta=5)
+    designs = {"crossover": {"periods": "all", "within_person_correlation": correlation}}
+    features = "crossover contrasts_with_arms responders cutoffs"
+    return _case("mixed forms", features, outcome, table, designs=designs)
 
 
 def two_outcomes() -> Case:
-    """Benefit and harm: arms and agents correlated, and the harm betrays the benefit."""
+    """Benefit and harm: correlated arms and agents, and functional unblinding."""
     correlations = {"heterogeneity": LKJ, "agent": {**LKJ, "of": ["pain.emax", "harm.emax"]}}
     bias = {"unblinding": {"harm": "harm", "prior": normal(0, 0.5)}}
     features = ("correlated_arms", "correlated_agents", "unblinding")
@@ -111,7 +107,7 @@ def two_outcomes() -> Case:
 
 
 def benefit_and_harm() -> Case:
-    """Benefit and harm as the shipped analyses have them, for the study of coverage."""
+    """Benefit and harm as in the shipped analyses, for the study of coverage."""
     return _both("coverage of benefit and harm", ("coverage",), {"heterogeneity": LKJ})
 
 
@@ -126,7 +122,7 @@ def _both(name: str, features: tuple[str, ...], correlations: Content, **of_pain
 
 
 def regressed() -> Case:
-    """An effect and a shape that move with the year, strata without sharing, tails with a prior."""
+    """An effect and a shape regressed on year, independent strata, nu with a prior."""
     outcome = outcome_of(Combination("emax", "normal", "agent_t", "arm_t"))
     tails = prior("Gamma", alpha=4, beta=0.8)
     for name in ("emax", "log_ed50"):
@@ -138,52 +134,53 @@ def regressed() -> Case:
             outcome["parameters"][name]["priors"]["nu"] = tails
     sd = outcome["parameters"]["heterogeneity_sd"]
     sd["priors"]["each"] = sd["priors"].pop("location")
-    sd |= {"pooling": "independent", "by": "risk_of_bias"}
+    sd |= {"pooling": "independent", "strata_column": "risk_of_bias"}
     return _case(
-        "regressed", "covariates strata_apart tails_with_a_prior", outcome, reported("normal")
+        "regressed", "covariates independent_strata nu_with_prior", outcome, reported("normal")
     )
 
 
 def over_time(course: str, options: Content, priors: Content, heterogeneity: str) -> Case:
-    """Arms that are read at two hours, their effects waxing and waning."""
+    """Arms that are measured at two times, with a time course."""
     outcome = outcome_of(
         Combination("linear", "normal", "agent", heterogeneity),
         course=course,
         course_options=options,
-        time={"rule": "every_reading"},
+        time={"rule": "all"},
     )
     outcome["parameters"] |= {
-        name: {"pooling": "common", "priors": {"location": one}} for name, one in priors.items()
+        name: {"pooling": "common", "priors": {"location": value}} for name, value in priors.items()
     }
-    read = reported("normal").assign(infusion_hours=2, n_administrations=1)
+    measured = reported("normal").assign(infusion_hours=2, n_administrations=1)
     hours = {"s1": (2, 8), "s2": (4, 26), "s3": (2, 26)}
     rows = [
-        read[read["study"] == study].assign(time_hours=hour)
-        for study in dict.fromkeys(read["study"])
+        measured[measured["study"] == study].assign(time_hours=hour)
+        for study in dict.fromkeys(measured["study"])
         for hour in hours.get(study, (3,))
     ]
     correlation = {"within_arm_correlation": prior("Beta", alpha=5, beta=5)}
-    return _case(
-        f"over time by {course}", f"{course} {heterogeneity} readings", outcome,
-        pd.concat(rows, ignore_index=True), designs={"repeated": correlation},
-    )  # fmt: skip
+    table, features = pd.concat(rows, ignore_index=True), f"{course} {heterogeneity} readings"
+    designs = {"repeated": correlation}
+    return _case(f"over time by {course}", features, outcome, table, designs=designs)
 
 
 def clusters_and_shapes() -> Case:
-    """Trials in districts, whose treatments resemble each other; one agent has its own curve."""
+    """Trials clustered in districts; one agent has another curve."""
     outcome = outcome_of(EMAX, curves={"c": "linear"})
     outcome["heterogeneity"] = "nested"
     outcome["parameters"]["slope"] = pooled_as("common", 0.0, 0.3)
     outcome["parameters"]["cluster_sd"] = {
-        "pooling": "common", "priors": {"location": half_normal(0.3)}, "by": "district",
-    }  # fmt: skip
+        "pooling": "common",
+        "priors": {"location": half_normal(0.3)},
+        "strata_column": "district",
+    }
     table = reported("normal")
     table["district"] = table["study"].map(lambda study: "nesw"[int(study[1:]) // 2 % 4])
-    return _case("clusters and shapes", "nested shape_by_agent", outcome, table)
+    return _case("clusters and shapes", "nested curve_by_agent", outcome, table)
 
 
 def correlated_errors() -> Case:
-    """Two scores of the same people, whose errors go together by a correlation to be learned."""
+    """Two scores of the same people, with an unknown correlation of errors."""
     scores = [outcome_of(Combination(c, "normal", "common", "arm")) for c in ("linear", "constant")]
     both = [reported("normal", name) for name in ("pain", "harm")]
     errors = {"of": ["pain", "harm"], "prior": prior("Beta", alpha=3, beta=3)}
@@ -202,7 +199,7 @@ FEATURES: tuple[Case, ...] = (
     mixed_forms(),
     two_outcomes(),
     regressed(),
-    over_time("exponential_decay", {}, {"log_half_life": normal(2, 0.5)}, "arm_fading"),
+    over_time("exponential_decay", {}, {"log_half_life": normal(2, 0.5)}, "proportional_to_course"),
     over_time(
         "onset_and_decay",
         {},
@@ -213,12 +210,14 @@ FEATURES: tuple[Case, ...] = (
     clusters_and_shapes(),
     correlated_errors(),
 )
-#: What a power prior makes of a likelihood is no model of data, and draws none.
-DRAWS_NOTHING = ("power",)
+#: A likelihood raised to a power generates no data.
+NOT_GENERATIVE = ("power",)
 
 
-def wanted_features() -> set[str]:
-    """Name what must have a record beside the combinations."""
-    catalogues = {*HETEROGENEITIES} - {*ANYWHERE} | {*COURSES} - {"constant"} | {*BIASES}
-    own = {feature for case in FEATURES for feature in case.features}
-    return (catalogues | own | {"coverage", "coverage over time"}) - {*DRAWS_NOTHING}
+def required_features() -> set[str]:
+    """Features that must have a record."""
+    registries = (
+        {*HETEROGENEITIES} - {*PLAIN_HETEROGENEITIES} | {*TIME_COURSES} - {"constant"} | {*BIASES}
+    )
+    simulated = {feature for case in FEATURES for feature in case.features}
+    return (registries | simulated | {"coverage", "coverage over time"}) - {*NOT_GENERATIVE}

@@ -1,8 +1,8 @@
-"""Records of calibration: what was run, when, with what, and how the ranks fell.
+"""Records of calibration: what was run, when, with which versions, and the distribution of ranks.
 
-A record is of a model, not of a source file: it holds the log densities of the case's model at
-points that hang on names alone. A refactoring leaves them as they are; another formula, prior, or
-trial table does not, and the record is then stale. `make calibrate` runs what is missing or stale.
+A record belongs to a model, not to source code: it has the log densities of the case's model at
+points that depend on names only. Refactoring leaves them unchanged; another formula, prior or trial
+table does not, and the record is then stale. `make calibrate` runs what is missing or stale.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
+from nmda_bayes.artifacts import write_atomically
 from tests.calibration.cases import Case
 from tests.calibration.combinations import Combination
 
-RECORDS = Path(__file__).parent / "records"
+#: One record per line (JSON), in the order of their names.
+RECORDS = Path(__file__).parent / "records.jsonl"
 PACKAGES = ("pymc", "pytensor", "nutpie", "numba", "numpy", "simuk")
-#: Log densities agree to this; another order of the same sums changes the fifteenth digit.
-SAME = 1e-8
+#: Tolerance of log densities; the order of a sum changes the fifteenth digit.
+TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,17 @@ class Record:
     date, seed, simulations, versions
         When it was run, and with what.
     seconds
-        Of processor time.
-    asked
-        Hash of the spec and the trials, as they were written.
+        Processor time.
+    case_hash
+        Hash of the spec and the trials.
     log_density
         Of the model at fixed points.
     divergences, draws
         Of the sampler, over all simulations.
     ranks
-        How many simulations had each rank, by quantity.
+        Number of simulations with each rank, by quantity.
     covered
-        In how many the 95 % interval held the truth, by answer; of the study of coverage.
+        Number of simulations whose 95% CrI contains the truth, by estimate (studies of coverage).
     """
 
     name: str
@@ -61,7 +63,7 @@ class Record:
     simulations: int
     versions: Mapping[str, str]
     seconds: float
-    asked: str
+    case_hash: str
     log_density: list[float]
     divergences: int
     draws: int
@@ -70,68 +72,55 @@ class Record:
 
     @classmethod
     def of_today(
-        cls, case: Case, began: float, *, simulations: int, draws: int, **found: Any
+        cls, case: Case, start: float, *, simulations: int, draws: int, **results: Any
     ) -> Record:
-        """A case that has just been run, since ``began`` seconds of processor time."""
+        """A case that has just been run, since ``start`` seconds of processor time."""
         return cls(
             name=case.name,
             combination=None if case.combination is None else dict(case.combination.parts),
             features=list(case.features),
             date=date.today().isoformat(),
             simulations=simulations,
-            versions=versions(),
-            seconds=round(time.process_time() - began, 1),
-            asked=asked_of(case),
+            versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+            seconds=round(time.process_time() - start, 1),
+            case_hash=hash_case(case),
             draws=simulations * draws,
-            **found,
+            **results,
         )
 
     @property
-    def of(self) -> Combination | None:
+    def parts(self) -> Combination | None:
         return None if self.combination is None else Combination(**self.combination)
 
     @property
     def age_in_days(self) -> int:
         return (date.today() - date.fromisoformat(self.date)).days
 
-    def is_of(self, log_density: list[float]) -> bool:
-        """Say whether a model has the log densities of the one that was run."""
-        mine = self.log_density
-        return len(mine) == len(log_density) and np.allclose(
-            mine, log_density, rtol=SAME, atol=SAME
+    def matches(self, log_density: list[float]) -> bool:
+        """Whether a model has the log densities of the one that was run."""
+        same_length = len(self.log_density) == len(log_density)
+        return same_length and np.allclose(
+            self.log_density, log_density, rtol=TOLERANCE, atol=TOLERANCE
         )
 
 
-def asked_of(case: Case) -> str:
-    """Hash what is asked of a case: its spec as written, and its trials."""
+def hash_case(case: Case) -> str:
+    """Hash the spec and the trials of a case."""
     text = json.dumps(case.content, sort_keys=True, default=list) + case.table.to_csv(index=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-
-
-def read_records(folder: Path = RECORDS) -> dict[str, Record]:
+def read_records(path: Path = RECORDS) -> dict[str, Record]:
     """Read every record, by the name of its case."""
-    files = sorted(folder.glob("*.json"))
-    found = (Record(**json.loads(file.read_text(encoding="utf-8"))) for file in files)
-    return {record.name: record for record in found}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {record.name: record for record in (Record(**json.loads(line)) for line in lines)}
 
 
-def write_record(record: Record, folder: Path = RECORDS) -> None:
-    """Write a record whole or not at all."""
-    folder.mkdir(exist_ok=True)
-    lines = [f'  "{key}": {_line(value)}' for key, value in asdict(record).items()]
-    file = folder / f"{record.name.replace(' ', '_')}.json"
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    unfinished.replace(file)
-
-
-def _line(value: Any) -> str:
-    """JSON on one line; a line for each quantity's ranks."""
-    if isinstance(value, Mapping) and any(isinstance(v, list) for v in value.values()):
-        rows = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
-        return "{\n" + rows + "\n  }"
-    return json.dumps(value, ensure_ascii=False)
+def write_record(record: Record, path: Path = RECORDS) -> None:
+    """Add a record, or replace the one of its case; the file is written atomically."""
+    records = read_records(path) | {record.name: record}
+    lines = (
+        json.dumps(asdict(records[name]), ensure_ascii=False, separators=(",", ":"))
+        for name in sorted(records)
+    )
+    write_atomically(path, "".join(f"{line}\n" for line in lines))

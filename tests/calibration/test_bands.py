@@ -1,4 +1,4 @@
-"""The band of ranks: its p-values against simulation, what it catches, ArviZ's own band."""
+"""The band of ranks: its p-values, its power, and the band of ArviZ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def uniform(seed: int, times: int) -> np.ndarray:
     return rng.multinomial(SIMULATIONS, np.full(RANKS, 1 / RANKS), size=times)
 
 
-def test_p_values_are_those_of_every_table_there_is():
+def test_p_values_by_enumeration():
     """Six simulations of four ranks: 84 tables, each with its multinomial probability."""
     tables = [t for t in product(range(7), repeat=4) if sum(t) == 6]
     tails = smallest_tail(np.array(tables))
@@ -32,7 +32,7 @@ def test_p_values_are_those_of_every_table_there_is():
         assert p_value(np.array(table)) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_statistic_is_the_smallest_two_sided_tail():
+def test_statistic_is_the_smallest_two_sided_tail():
     counts = uniform(2, 1)[0]
     share = np.arange(1, RANKS) / RANKS
     count = counts.cumsum()[:-1]
@@ -42,16 +42,16 @@ def test_the_statistic_is_the_smallest_two_sided_tail():
     assert smallest_tail(counts)[0] == pytest.approx(min(1, 2 * tails.min()))
 
 
-def test_the_level_is_that_of_the_simulated_band_of_arviz():
+def test_level_is_that_of_arviz():
     share, rng = np.arange(1, RANKS) / RANKS, np.random.default_rng(3)
     inside = simulate_confidence_bands(SIMULATIONS, 1, share, 0.9, 2000, rng)
     tails = smallest_tail(uniform(4, 2000))
-    # ArviZ's is the pointwise probability of the band that holds 90 %, of continuous values.
+    # ArviZ gives the pointwise probability of the 90% band, for continuous values.
     assert np.quantile(1 - tails, 0.9) == pytest.approx(inside, abs=0.01)
 
 
 @pytest.mark.parametrize("shape", ["too narrow", "too wide", "shifted", "blind"])
-def test_wrong_posteriors_are_outside(shape):
+def test_wrong_posteriors_are_detected(shape):
     rng = np.random.default_rng(5)
     truth = rng.normal(size=400)
     centre, sd = {
@@ -65,26 +65,26 @@ def test_wrong_posteriors_are_outside(shape):
     assert below(counts[None], 1e-5)[0]
 
 
-def test_uniform_ranks_are_inside_at_the_level_of_a_record():
+def test_uniform_ranks_are_within_the_band():
     assert not below(uniform(6, 1000), 1e-6).any()
 
 
 class TestPlan:
-    whole = plan()
+    full = plan()
 
-    def test_it_covers_every_pair(self):
-        assert not missing_pairs(self.whole)
-        assert all(can_meet(one.parts) for one in self.whole)
-        assert len(self.whole) < 1.2 * len(CURVES) * len(LIKELIHOODS)
+    def test_every_pair_is_covered(self):
+        assert not missing_pairs(self.full)
+        assert all(can_meet(combination.parts) for combination in self.full)
+        assert len(self.full) < 1.2 * len(CURVES) * len(LIKELIHOODS)
 
-    def test_what_is_done_is_not_asked_for_again(self):
-        done = self.whole[:-3]
+    def test_what_is_done_is_not_planned_again(self):
+        done = self.full[:-3]
         rest = plan(done)
         assert rest == plan(done)
         assert not missing_pairs([*done, *rest])
         assert len(rest) <= 3
 
-    def test_what_cannot_meet_is_not_asked_for(self):
+    def test_impossible_combinations(self):
         assert not can_meet((("likelihood", "normal_contrast"), ("pooling", "study")))
         assert not can_meet((("pooling", "stratum"), ("heterogeneity", "none")))
         assert can_meet(Combination("emax", "binomial", "agent", "arm").parts)

@@ -1,4 +1,4 @@
-"""The simulations of a case with posteriors that need no sampler: what a blind one looks like."""
+"""The simulations of a case with the prior as posterior: ranks of a posterior without data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from nmda_bayes.dims import DRAW, SAMPLE
-from nmda_bayes.model import CHEAP
+from nmda_bayes.model import PY_MODE
 from tests.calibration import simulation
 from tests.calibration.bands import p_value
 from tests.calibration.cases import case_of
@@ -21,8 +21,8 @@ SIMULATIONS, KEPT = 40, 31
 CASE = case_of(Combination("linear", "poisson", "agent", "none"))
 
 
-class Blind(simulation.Simulations):
-    """A posterior that has not looked at the data: the prior."""
+class PriorAsPosterior(simulation.Simulations):
+    """A posterior that ignores the data: the prior."""
 
     def _get_posterior_samples(self, replicated_data: Mapping[str, Any]) -> xr.Dataset:
         start = KEPT * self._simulations_complete
@@ -33,36 +33,40 @@ class Blind(simulation.Simulations):
 
 
 @pytest.fixture(scope="module")
-def blind():
+def simulations():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation.nutpie, "compile_pymc_model", lambda model: None)
-        found = Blind(CASE, SIMULATIONS, seed=1)
+        sbc = PriorAsPosterior(CASE, SIMULATIONS, seed=1)
     drawn = pm.sample_prior_predictive(
-        SIMULATIONS * KEPT, model=found.model, random_seed=2, compile_kwargs=CHEAP
+        SIMULATIONS * KEPT, model=sbc.model, random_seed=2, compile_kwargs={"mode": PY_MODE}
     )
-    found.prior = drawn["prior"].to_dataset()
-    found.run_simulations()
-    return found
+    sbc.prior = drawn["prior"].to_dataset()
+    sbc.run_simulations()
+    return sbc
 
 
-def test_every_written_parameter_the_response_and_the_density_are_ranked(blind):
-    assert set(blind.counts()) == {
-        "slope_location", "slope_between_agent", "slope[a]", "baseline[s1]",
-        "response at dose 1", "log density",
-    }  # fmt: skip
-    assert {len(counts) for counts in blind.counts().values()} == {KEPT + 1}
-    assert {sum(counts) for counts in blind.counts().values()} == {SIMULATIONS}
+def test_which_quantities_are_ranked(simulations):
+    assert set(simulations.counts()) == {
+        "slope_location",
+        "slope_between_agent",
+        "slope[a]",
+        "baseline[s1]",
+        "response at dose 1",
+        "log density",
+    }
+    assert {len(counts) for counts in simulations.counts().values()} == {KEPT + 1}
+    assert {sum(counts) for counts in simulations.counts().values()} == {SIMULATIONS}
 
 
-def test_a_blind_posterior_is_seen_by_the_density_and_by_nothing_else(blind):
-    p = {name: p_value(np.array(counts)) for name, counts in blind.counts().items()}
+def test_only_the_log_density_detects_ignored_data(simulations):
+    p = {name: p_value(np.array(counts)) for name, counts in simulations.counts().items()}
     assert p.pop("log density") < 1e-6
     assert min(p.values()) > 0.01 / len(p)
 
 
-def test_the_trials_that_are_drawn_come_from_the_truths(blind):
-    eta = blind.truths["eta"].to_numpy()[0]
-    rates = blind.reports["reported"].to_numpy()[0] / 30.0
+def test_simulated_data_come_from_the_truths(simulations):
+    eta = simulations.truths["eta"].to_numpy()[0]
+    rates = simulations.simulated["reported"].to_numpy()[0] / 30.0
     # Sums of 40 Poisson counts about their means; five standard deviations.
     expected = np.exp(eta)
     sd = np.sqrt(expected.sum(axis=0) / 30.0)

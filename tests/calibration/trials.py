@@ -1,8 +1,8 @@
-"""Synthetic trials: small designs on which every curve is told something and nothing takes long.
+"""Synthetic trials: small designs that are informative for every curve.
 
-Eight studies, half of two arms and half of three: three agents in two classes, two conditions,
-five doses from 0.25 to 4, two risks of bias. What the trials report is drawn later; the numbers
-that stand here in its place only let the table through the checks.
+Eight studies, half with two arms and half with three: three agents in two classes, two conditions,
+five doses from 0.25 to 4, two levels of risk of bias. Data are simulated later; the numbers here
+only make the table valid.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STUDIES = (
     ("s7", "x", "low", 2006, (("a", 2.0),)),
     ("s8", "y", "high", 2010, (("c", 2.0),)),
 )
-#: A number for every column that a likelihood may ask for.
+#: A value for every column that a likelihood may need.
 COLUMNS: Mapping[str, Any] = {
     "mean": 0.0,
     "se": 0.3,
@@ -41,7 +41,7 @@ COLUMNS: Mapping[str, Any] = {
 
 
 def arms() -> pd.DataFrame:
-    """One row an arm: what it was given, and what its study is."""
+    """One row per arm: treatment and study."""
     rows = [
         (study, condition, bias, year, agent, dose)
         for study, condition, bias, year, active in STUDIES
@@ -52,16 +52,18 @@ def arms() -> pd.DataFrame:
 
 
 def reported(likelihood: str, outcome: str = "pain") -> pd.DataFrame:
-    """The same trials with the columns that a likelihood reads."""
+    """The same trials with the columns of a likelihood."""
     part = LIKELIHOODS[likelihood]
     if part.contrasts:
         return contrasts(outcome)
     table = arms().assign(outcome=outcome)
-    for column in (*part.columns, *([part.also] if part.also else ())):
+    for column in (*part.columns, *([part.second_observed] if part.second_observed else ())):
         table[column] = COLUMNS[column]
-    if part.also:
-        # One arm in five prints none.
-        table[part.also] = np.where(np.arange(len(table)) % 5 == 4, "not reported", "1.0")
+    if part.second_observed:
+        # One arm in five reports none.
+        table[part.second_observed] = np.where(
+            np.arange(len(table)) % 5 == 4, "not reported", "1.0"
+        )
     if "follow_up" in table:
         table["follow_up"] = table["study"].map({"s1": 0.5, "s2": 2.0, "s3": 1.0, "s4": 3.0})
         table["follow_up"] = table["follow_up"].fillna(1.5)
@@ -69,10 +71,14 @@ def reported(likelihood: str, outcome: str = "pain") -> pd.DataFrame:
 
 
 def contrasts(outcome: str = "pain") -> pd.DataFrame:
-    """The active arms against placebo; those of three-arm trials share its error."""
+    """The active arms vs placebo, with correlated errors in three-arm trials."""
     table = arms()
     active = table[table["agent"] != "placebo"]
     return active.assign(
-        outcome=outcome, comparator="placebo", comparator_dose=0.0, estimate=0.0, se=0.4,
+        outcome=outcome,
+        comparator="placebo",
+        comparator_dose=0.0,
+        estimate=0.0,
+        se=0.4,
         comparator_se=0.25,
-    )  # fmt: skip
+    )

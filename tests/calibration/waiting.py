@@ -1,7 +1,7 @@
-"""Pairs of parts that have no record yet: what the calibration does not claim.
+"""Pairs of components without a record, for which calibration is not claimed.
 
-They stand in `waiting.csv`, one pair a line. The job takes a pair from the list once it has a
-record and never adds one, so that a new part asks for its records.
+`waiting.csv` lists them, one per line. The job removes a pair once it has a record and never adds
+one, so that a new component needs records.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ COLUMNS = ("catalogue", "part", "other_catalogue", "other_part")
 
 
 def waiting_pairs() -> list[Pair]:
-    """Read the list; where there is none, nothing waits."""
+    """Read the list; empty if there is no file."""
     if not LIST.exists():
         return []
     with LIST.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        return [((row[COLUMNS[0]], row[COLUMNS[1]]), (row[COLUMNS[2]], row[COLUMNS[3]]))
-                for row in rows]  # fmt: skip
+        rows = (list(row.values()) for row in csv.DictReader(file))
+        return [((kind, name), (other, part)) for kind, name, other, part in rows]
 
 
 def shorten(done: Iterable[Combination]) -> None:
-    """Take from the list what has a record, and the list away where nothing is left."""
+    """Remove pairs that have a record."""
     missing = set(missing_pairs(done))
     write([pair for pair in waiting_pairs() if pair in missing])
 
 
 def write(pairs: list[Pair]) -> None:
-    """Write the list."""
+    """Write the list, or remove the file if there are no pairs."""
     if not pairs:
         LIST.unlink(missing_ok=True)
         return
     with LIST.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((*one, *other) for one, other in pairs)
+        writer.writerows((*first, *second) for first, second in pairs)

@@ -1,4 +1,4 @@
-"""A command line in a folder of its own, and samplers that answer at once."""
+"""The command line in a temporary folder, with samplers that return at once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from nmda_bayes.cli import app
 from nmda_bayes.spec import AnalysisSpec
-from tests import specs
-from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
+from tests.support import specs
+from tests.support.fits import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
 TABLE = """\
 study,agent,dose,events,n
@@ -32,8 +32,8 @@ C,memantine,1,2,24
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a command said and how it ended."""
+class CommandResult:
+    """Output and exit code of a command."""
 
     code: int
     out: str
@@ -50,11 +50,11 @@ class Bench:
 
     folder: Path
 
-    def __call__(self, *arguments: str | Path) -> Told:
+    def __call__(self, *arguments: str | Path) -> CommandResult:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Told(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
     def write(self, name: str, content: str | bytes | Mapping[str, Any]) -> Path:
         path = self.folder / name
@@ -64,7 +64,7 @@ class Bench:
         return path
 
     def contents(self) -> dict[str, str]:
-        """Every file of the folder with a digest of what stands in it, and the empty folders."""
+        """A digest of every file of the folder, and the empty folders."""
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             if path.is_file()
@@ -85,7 +85,7 @@ def table(bench: Bench) -> Path:
 
 
 def spec_content(**more: Any) -> dict[str, Any]:
-    """One binary outcome on an Emax curve; priors whose draws no likelihood calls impossible."""
+    """A binary outcome on an Emax curve, with priors whose draws have a finite likelihood."""
     modest = {"baseline": specs.parameter("independent", each=specs.normal(-2, 1))}
     outcome = specs.outcome("binomial", parameters=modest, label="Dissociation", better="lower")
     sampling = {"seed": 1, "chains": 4, "draws": 250, "tune": 1}
@@ -100,15 +100,16 @@ def spec(bench: Bench) -> Path:
 
 @pytest.fixture
 def disagreeing_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chains that have each found a place of their own."""
+    """A sampler whose chains do not mix."""
 
     def disagree(
         model: pm.Model, spec: AnalysisSpec, *, progress: bool, design: xr.DataTree | None = None
     ) -> xr.DataTree:
-        drawn = prior_as_posterior(model, spec, progress=progress)
-        apart = drawn["posterior"].to_dataset()
-        drawn["posterior"] = xr.DataTree(apart.assign(emax=apart["emax"] + 2 * apart["chain"]))
-        return drawn
+        tree = prior_as_posterior(model, spec, progress=progress)
+        posterior = tree["posterior"].to_dataset()
+        shifted = posterior["emax"] + 2 * posterior["chain"]
+        tree["posterior"] = xr.DataTree(posterior.assign(emax=shifted))
+        return tree
 
     monkeypatch.setattr(SAMPLER, disagree)
     monkeypatch.setattr(PRIOR_DRAWS, 100)

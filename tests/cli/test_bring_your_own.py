@@ -1,32 +1,34 @@
-"""A statistician's own table: one command from file to report, or a message to act on."""
+"""A user's own table: one command from the file to the report, or errors with hints."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence, shipped_folder
-from nmda_bayes.evidence.readers import said as read_words
-from nmda_bayes.generic import generic_spec
-from tests.cli.conftest import Bench, Told
-from tests.evidence.readers.layouts import LAYOUTS, MEANS, data_rows
+from nmda_bayes.evidence.importers import parse_options
+from nmda_bayes.templates import fill_template
+from tests.cli.conftest import Bench
+from tests.evidence.importers.layouts import LAYOUTS, MEANS, data_rows
 
 mocked = pytest.mark.usefixtures("mocked_sampler", "few_draws")
 
 
 @pytest.fixture
 def few_draws(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped generic specs with a fortieth of their draws: the sampler is mocked anyway."""
+    """Templates with few draws: the sampler is mocked."""
     folder = tmp_path_factory.mktemp("models")
-    for path in shipped_folder("models").glob("own_*.toml"):
+    for path in shipped_folder("models").glob("template_*.toml"):
         text = path.read_text(encoding="utf-8")
         assert "\ndraws = 2000\n" in text
         (folder / path.name).write_text(text.replace("draws = 2000", "draws = 50"), "utf-8")
-    monkeypatch.setattr("nmda_bayes.generic.shipped_folder", lambda _: folder)
+    monkeypatch.setattr("nmda_bayes.templates.shipped_folder", lambda _: folder)
 
 
 MBNMADOSE = """\
@@ -52,7 +54,7 @@ C,metf,plac,-1.10,0.26
 REVMAN = """\
 Comparison Number,Outcome Number,Subgroup Number,Name,Data Type,Effect Measure,Events 1,Mean 1,\
 SD 1,Total 1,Events 2,Mean 2,SD 2,Total 2,Group Label 1,Group Label 2
-1,0,0,Drug v placebo,,,,,,,,,,,,
+1,0,0,Drug vs placebo,,,,,,,,,,,,
 1,1,0,Vomiting,DIC,RR,,,,,,,,,Ondansetron,Placebo
 1,1,0,Ames 1999,,,10,0,0,50,20,0,0,52,,
 1,1,0,Berg 2001,,,5,0,0,60,12,0,0,58,,
@@ -63,245 +65,248 @@ SD 1,Total 1,Events 2,Mean 2,SD 2,Total 2,Group Label 1,Group Label 2
 """
 
 
-def broken(table: str, *changes: tuple[str, str]) -> str:
-    """The table with words of it replaced, each of which must stand there once."""
+def changed(table: str, *changes: tuple[str, str]) -> str:
+    """The table with texts replaced, each of which occurs once."""
     for old, new in changes:
         assert table.count(old) == 1, old
         table = table.replace(old, new)
     return table
 
 
-#: What is wrong; the table; what the message must say: place, fault and mend.
-BROKEN_MBNMADOSE = {
-    "no dose": (broken(MBNMADOSE, ("agent,dose,r", "agent,amount,r")),
-                ["dose: the column 'dose' is missing", "mbnmadose/counts", "--format"]),
-    "more responders than people": (broken(MBNMADOSE, ("10,9,41", "10,49,41")),
-                                    ["row 3, r: more events than people", "events is 'r'"]),
-    "a percentage": (broken(MBNMADOSE, ("10,9,41", "10,9.5,41")),
-                     ["row 3, r: not a whole number", "Count people, not percent"]),
-    "words for a number": (broken(MBNMADOSE, ("10,9,41", "10,nine,41")),
-                           ["row 3, r: 'nine' is not a finite number", "Write a plain number"]),
-    "a negative dose": (broken(MBNMADOSE, ("x,5,5", "x,-5,5")), ["row 5, dose", "negative"]),
-    "an arm twice": (broken(MBNMADOSE, ("x,20,11,29", "x,5,11,29")),
-                     ["row 6, agent: study 'B' has two rows for arm 'x 5'", "Delete one"]),
-    "no agent": (broken(MBNMADOSE, ("C,y,1", "C,,1")),
-                 ["row 8, agent: nothing stands here", "fill it in"]),
-    "NA for the responders": (broken(MBNMADOSE, ("10,9,41", "10,NA,41")),
-                              ["row 3, r: nothing stands here", "Fill it in"]),
-    "nobody": (broken(MBNMADOSE, ("10,9,41", "10,0,0")),
-               ["row 3, n: a group of nobody", "n must be 1 or more"]),
-    "a short row": (broken(MBNMADOSE, ("A,x,10,9,41", "A,x,10,9")),
-                    ["row 3: the row has 4 cells, the header 5"]),
-}  # fmt: skip
+#: An invalid table, and the code and place of its error.
+INVALID_MBNMADOSE = {
+    "no dose": (changed(MBNMADOSE, ("agent,dose,r", "agent,amount,r")), "E111 t.csv, dose:"),
+    "events above n": (changed(MBNMADOSE, ("10,9,41", "10,49,41")), "E125 t.csv, row 3, r:"),
+    "a percentage": (changed(MBNMADOSE, ("10,9,41", "10,9.5,41")), "E122 t.csv, row 3, r:"),
+    "text": (changed(MBNMADOSE, ("10,9,41", "10,nine,41")), "E121 t.csv, row 3, r:"),
+    "negative dose": (changed(MBNMADOSE, ("x,5,5", "x,-5,5")), "E123 t.csv, row 5, dose:"),
+    "duplicate arm": (
+        changed(MBNMADOSE, ("x,20,11,29", "x,5,11,29")),
+        "E128 t.csv, row 6, agent:",
+    ),
+    "no agent": (changed(MBNMADOSE, ("C,y,1", "C,,1")), "E120 t.csv, row 8, agent:"),
+    "NA": (changed(MBNMADOSE, ("10,9,41", "10,NA,41")), "E120 t.csv, row 3, r:"),
+    "n of 0": (changed(MBNMADOSE, ("10,9,41", "10,0,0")), "E123 t.csv, row 3, n:"),
+    "short row": (changed(MBNMADOSE, ("A,x,10,9,41", "A,x,10,9")), "E110 t.csv, row 3:"),
+}
 
-BROKEN_NETMETA = {
-    "no seTE": (broken(NETMETA, ("TE,seTE", "TE,sd")),
-                ["seTE: the column 'seTE' is missing", "netmeta/contrasts", "--format"]),
-    "a negative seTE": (broken(NETMETA, ("-0.80,0.21", "-0.80,-0.21")),
-                        ["row 3, seTE: the number is negative"]),
-    "seTE of 0": (broken(NETMETA, ("-0.80,0.21", "-0.80,0")),
-                  ["row 3, seTE: a standard error of 0"]),
-    "NA for TE": (broken(NETMETA, ("-0.80,0.21", "NA,0.21")), ["row 3, TE: nothing stands here"]),
-    "no treatment": (broken(NETMETA, ("B,rosi,plac", "B,,plac")),
-                     ["row 3, treat1: nothing stands here", "Name the treatment"]),
-    "against itself": (broken(NETMETA, ("B,rosi,plac", "B,plac,plac")),
-                       ["row 3", "the agent is compared with itself"]),
-    "a pair is missing": (broken(NETMETA, ("C,acar,metf,0.20,0.30\n", "")),
-                          ["row 4, seTE: study 'C' has 3 arms and 2 of their 3 contrasts",
-                           "Add the missing contrasts", "comparator_se"]),
-    "a sign is turned": (broken(NETMETA, ("C,acar,metf,0.20", "C,acar,metf,-0.20")),
-                         ["row 4, TE: study 'C'", "do not add up, by 0.4", "Check their signs"]),
-    "variances that cannot be": (broken(NETMETA, ("metf,0.20,0.30", "metf,0.20,0.90")),
-                                 ["row 4, seTE: study 'C'", "no variance for arm 'plac'"]),
-    "a pair twice": (NETMETA + "A,plac,metf,1.00,0.20\n",
-                     ["row 7, TE: study 'A' has this contrast twice", "Delete one"]),
-}  # fmt: skip
+INVALID_NETMETA = {
+    "no seTE": (changed(NETMETA, ("TE,seTE", "TE,sd")), "E111 t.csv, seTE:"),
+    "negative seTE": (changed(NETMETA, ("-0.80,0.21", "-0.80,-0.21")), "E123 t.csv, row 3, seTE:"),
+    "seTE of 0": (changed(NETMETA, ("-0.80,0.21", "-0.80,0")), "E123 t.csv, row 3, seTE:"),
+    "NA": (changed(NETMETA, ("-0.80,0.21", "NA,0.21")), "E120 t.csv, row 3, TE:"),
+    "no treatment": (changed(NETMETA, ("B,rosi,plac", "B,,plac")), "E120 t.csv, row 3, treat1:"),
+    "self-comparison": (
+        changed(NETMETA, ("B,rosi,plac", "B,plac,plac")),
+        "E144 t.csv, row 3, treat2:",
+    ),
+    "missing pair": (
+        changed(NETMETA, ("C,acar,metf,0.20,0.30\n", "")),
+        "E212 t.csv, row 4, seTE:",
+    ),
+    "wrong sign": (
+        changed(NETMETA, ("C,acar,metf,0.20", "C,acar,metf,-0.20")),
+        "E214 t.csv, row 4, TE:",
+    ),
+    "inconsistent errors": (
+        changed(NETMETA, ("metf,0.20,0.30", "metf,0.20,0.90")),
+        "E213 t.csv, row 4, seTE:",
+    ),
+    "duplicate pair": (NETMETA + "A,plac,metf,1.00,0.20\n", "E127 t.csv, row 7, TE:"),
+}
 
-BROKEN_REVMAN = {
-    "no totals": (broken(REVMAN, ("SD 1,Total 1", "SD 1,All 1")),
-                  ["Total 1: the column 'Total 1' is missing", "revman/export", "--format"]),
-    "more events than people": (broken(REVMAN, (",10,0,0,50,20", ",70,0,0,50,20")),
-                                ["row 4, Events 1: more events than people", "Events 1"]),
-    "the second group": (broken(REVMAN, ("50,20,0,0,52", "50,70,0,0,52")),
-                         ["row 4, Events 2: more events than people"]),
-    "a word for a number": (broken(REVMAN, (",5,0,0,60,12", ",five,0,0,60,12")),
-                            ["row 5, Events 1: 'five' is not a finite number"]),
-    "a blank count": (broken(REVMAN, (",8,0,0,44,15", ",,0,0,44,15")),
-                      ["row 6, Events 1: nothing stands here", "Fill it in"]),
-    "nobody in a group": (broken(REVMAN, (",8,0,0,44,15", ",8,0,0,0,15")),
-                          ["row 6, Total 1: a group of nobody"]),
-    "a negative SD": (broken(REVMAN, ("0,22,15,50", "0,22,-15,50")),
-                      ["row 8, SD 1: the number is negative"]),
-    "a trial without a name": (broken(REVMAN, ("1,1,0,Berg 2001", "1,1,0,")),
-                               ["row 5, Name: nothing stands here", "Name the trial"]),
-    "a trial twice": (broken(REVMAN, ("1,1,0,Berg 2001", "1,1,0,Ames 1999")),
-                      ["row 5", "study 'Ames 1999' has two rows for arm"]),
-    "no heading": (broken(REVMAN, ("1,2,0,Nausea,CON,MD,,,,,,,,,Ondansetron,Placebo\n", "")),
-                   ["row 7, Outcome Number: no heading row names this analysis", "Export"]),
-}  # fmt: skip
+INVALID_REVMAN = {
+    "no totals": (changed(REVMAN, ("SD 1,Total 1", "SD 1,All 1")), "E111 t.csv, Total 1:"),
+    "events above n": (
+        changed(REVMAN, (",10,0,0,50,20", ",70,0,0,50,20")),
+        "E125 t.csv, row 4, Events 1:",
+    ),
+    "second group": (
+        changed(REVMAN, ("50,20,0,0,52", "50,70,0,0,52")),
+        "E125 t.csv, row 4, Events 2:",
+    ),
+    "text": (
+        changed(REVMAN, (",5,0,0,60,12", ",five,0,0,60,12")),
+        "E121 t.csv, row 5, Events 1:",
+    ),
+    "blank count": (
+        changed(REVMAN, (",8,0,0,44,15", ",,0,0,44,15")),
+        "E120 t.csv, row 6, Events 1:",
+    ),
+    "n of 0": (changed(REVMAN, (",8,0,0,44,15", ",8,0,0,0,15")), "E123 t.csv, row 6, Total 1:"),
+    "negative SD": (changed(REVMAN, ("0,22,15,50", "0,22,-15,50")), "E123 t.csv, row 8, SD 1:"),
+    "unnamed trial": (changed(REVMAN, ("1,1,0,Berg 2001", "1,1,0,")), "E120 t.csv, row 5, Name:"),
+    "duplicate trial": (
+        changed(REVMAN, ("1,1,0,Berg 2001", "1,1,0,Ames 1999")),
+        "E128 t.csv, row 5, Group Label 2:",
+    ),
+    "no heading": (
+        changed(REVMAN, ("1,2,0,Nausea,CON,MD,,,,,,,,,Ondansetron,Placebo\n", "")),
+        "E219 t.csv, row 7, Outcome Number:",
+    ),
+}
 
-BROKEN = {
-    f"{form}: {what}": case
-    for form, cases in (
-        ("MBNMAdose", BROKEN_MBNMADOSE), ("netmeta", BROKEN_NETMETA), ("RevMan", BROKEN_REVMAN),
+INVALID = {
+    f"{format}: {case}": table
+    for format, cases in (
+        ("MBNMAdose", INVALID_MBNMADOSE),
+        ("netmeta", INVALID_NETMETA),
+        ("RevMan", INVALID_REVMAN),
     )
-    for what, case in cases.items()
-}  # fmt: skip
-
-
-def test_ten_of_each():
-    assert [len(c) for c in (BROKEN_MBNMADOSE, BROKEN_NETMETA, BROKEN_REVMAN)] == [10] * 3
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_table_is_told_with_its_place_and_mend(bench: Bench, case: str):
-    content, words = BROKEN[case]
-    table = bench.write("mine.csv", content)
-    before = bench.contents()
-    for arguments in (["check", table], ["run", "--evidence", table, "--out", bench.folder / "o"]):
-        told = bench(*arguments)
-        assert told.code == 2, told.text
-        assert "Traceback" not in told.text
-        assert "mine.csv, " in told.err
-        assert [word for word in words if word not in told.err] == [], told.err
-    assert bench.contents() == before
-
-
-def test_every_fault_of_a_wide_row_is_told_at_once(bench: Bench):
-    wrong = broken(
-        REVMAN, (",10,0,0,50,20", ",70,0,0,50,90"), ("0,25,14,60", "0,25,-14,60"),
-        (",8,0,0,44,15", ",,0,0,44,15"),
-    )  # fmt: skip
-    told = bench("check", bench.write("mine.csv", wrong))
-    for place in ("row 4, Events 1", "row 4, Events 2", "row 6, Events 1", "row 9, SD 1"):
-        assert place in told.err, told.err
-    assert "4 faults" in told.err
-
-
-@pytest.mark.parametrize(
-    ("content", "words", "lines"),
-    [
-        (MBNMADOSE, [], ["read as: mbnmadose/counts", "study from 'studyID'", "events from 'r'",
-                         "Against placebo: x, y"]),
-        (REVMAN, [], ["read as: revman/export", "'Placebo' in 'Group Label 2' is read as",
-                      "events from 'Events 2' and 'Events 1'"]),
-        (NETMETA, [], ["read as: netmeta/contrasts", "3 contrasts of 3 arms are reduced to 2",
-                       "Against plac: acar, metf, rosi"]),
-    ],
-)  # fmt: skip
-def test_check_says_how_a_table_was_understood(bench: Bench, content, words, lines):
-    told = bench("check", bench.write("mine.csv", content), *words)
-    assert told.code == 0, told.text
-    assert [line for line in lines if line not in told.out] == [], told.out
-    assert "No fault." in told.out
-
-
-#: A table, what the user says of it, and the generic spec that it gets.
-RUNS = {
-    "MBNMAdose": (MBNMADOSE, [], "own_dose_response"),
-    "RevMan counts": (REVMAN, ["outcome=1.1"], "own_counts"),
-    "netmeta": (NETMETA, ["measure=OR"], "own_contrasts"),
+    for case, table in cases.items()
 }
 
 
-def run(bench: Bench, content: str, said: list[str], *more: str) -> Told:
-    table = bench.write("mine.csv", content)
-    words = [word for each in said for word in ("--say", each)]
-    return bench("run", *more, "--evidence", table, "--out", bench.folder / "results", *words)
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_table_is_rejected(bench: Bench, case: str):
+    content, error = INVALID[case]
+    table = bench.write("t.csv", content)
+    before = bench.contents()
+    for arguments in (["check", table], ["run", "--evidence", table, "--out", bench.folder / "o"]):
+        result = bench(*arguments)
+        assert result.code == 2, result.text
+        assert "Traceback" not in result.text
+        assert error in result.err
+    assert bench.contents() == before
+
+
+def test_all_errors_of_a_wide_row_are_reported(bench: Bench):
+    table = changed(
+        REVMAN,
+        (",10,0,0,50,20", ",70,0,0,50,90"),
+        ("0,25,14,60", "0,25,-14,60"),
+        (",8,0,0,44,15", ",,0,0,44,15"),
+    )
+    result = bench("check", bench.write("t.csv", table))
+    assert set(re.findall(r"row (\d), (\w+ \d):", result.err)) == {
+        ("4", "Events 1"),
+        ("4", "Events 2"),
+        ("6", "Events 1"),
+        ("9", "SD 1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (MBNMADOSE, ["mbnmadose/counts", "study from 'studyID'", "events from 'r'", "x, y"]),
+        (REVMAN, ["revman/export", "'Placebo' in 'Group Label 2'"]),
+        (NETMETA, ["netmeta/contrasts", "3 contrasts of 3 arms", "acar, metf, rosi"]),
+    ],
+    ids=["MBNMAdose", "RevMan", "netmeta"],
+)
+def test_check_describes_the_import(bench: Bench, content: str, texts: list[str]):
+    result = bench("check", bench.write("t.csv", content))
+    assert result.code == 0, result.text
+    assert [text for text in texts if text not in result.out] == [], result.out
+
+
+#: A table, the user's settings, and the template that is chosen.
+RUNS = {
+    "MBNMAdose": (MBNMADOSE, [], "template_dose_response"),
+    "RevMan counts": (REVMAN, ["outcome=1.1"], "template_counts"),
+    "netmeta": (NETMETA, ["measure=OR"], "template_contrasts"),
+}
+
+
+def run(bench: Bench, content: str, settings: list[str]) -> Any:
+    table = bench.write("t.csv", content)
+    options = [text for setting in settings for text in ("--set", setting)]
+    return bench("run", "--evidence", table, "--out", bench.folder / "results", *options)
 
 
 @mocked
 @pytest.mark.parametrize("case", RUNS)
-def test_from_a_file_to_a_report_with_one_command(bench: Bench, case: str):
-    content, said, name = RUNS[case]
-    told = run(bench, content, said)
+def test_run_makes_a_report_from_a_file(bench: Bench, case: str):
+    content, settings, name = RUNS[case]
+    result = run(bench, content, settings)
     folder = bench.folder / "results"
-    assert told.code in (0, 3), told.text
-    assert told.out.startswith(f"spec: {name}: the table holds")
-    assert "Its priors are generic." in told.out.splitlines()[0]
+    assert result.code in (0, 3), result.text
+    assert name in result.out.splitlines()[0]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "Generic, not made for this question" in page
-    assert f"Read as {'revman/export' if 'RevMan' in case else case.split()[0].lower()}" in page
+    assert ("revman/export" if "RevMan" in case else case.split()[0].lower()) in page
     spec = tomllib.loads((folder / "spec.toml").read_text(encoding="utf-8"))
-    assert spec["choices"]["spec"].startswith(name)
+    assert spec["decisions"]["spec"].startswith(name)
     assert set(pd.read_csv(folder / "summary.csv")["variable"])
 
 
 @pytest.mark.parametrize(
-    ("said", "exposure"),
-    [([], {"B: x 5": 0.5, "B: x 20": 2, "C: y 1": 1, "C: placebo": 0}),
-     (["dose.x=5", "dose.y=2"], {"B: x 5": 1, "B: x 20": 4, "C: y 1": 0.5, "C: placebo": 0})],
-    ids=["the middle of those tried", "as the user says"],
-)  # fmt: skip
-def test_reference_doses(bench: Bench, said: list[str], exposure: dict[str, float]):
-    evidence = load_evidence(bench.write("mine.csv", MBNMADOSE))
-    made = generic_spec(evidence, read_words(said))
-    arms = build_design(made.spec, made.evidence)["outcomes/event"].to_dataset()
-    found = dict(zip(arms["arm"].to_numpy(), arms["exposure"].to_numpy(), strict=True))
-    assert {arm: found[arm] for arm in exposure} == exposure
+    ("settings", "exposure"),
+    [
+        ([], {"B: x 5": 0.5, "B: x 20": 2, "C: y 1": 1, "C: placebo": 0}),
+        (["dose.x=5", "dose.y=2"], {"B: x 5": 1, "B: x 20": 4, "C: y 1": 0.5, "C: placebo": 0}),
+    ],
+    ids=["median dose", "set by the user"],
+)
+def test_reference_doses(bench: Bench, settings: list[str], exposure: dict[str, float]):
+    evidence = load_evidence(bench.write("t.csv", MBNMADOSE))
+    filled = fill_template(evidence, parse_options(settings))
+    arms = build_design(filled.spec, filled.evidence)["outcomes/event"].to_dataset()
+    exposures = dict(zip(arms["arm"].to_numpy(), arms["exposure"].to_numpy(), strict=True))
+    assert {arm: exposures[arm] for arm in exposure} == exposure
 
 
-#: What a generic spec cannot know: the table, what is said, and the message.
-OPEN = {
-    "which outcome": (REVMAN, [], ["2 outcomes", "--say outcome=", "'1.1 Vomiting'"]),
-    "no such outcome": (REVMAN, ["outcome=Vomitting"], ["no usable row", "1.1 Vomiting"]),
-    "no scale": (REVMAN, ["outcome=1.2"], ["the means have no scale", "--say scale=0,10"]),
-    "no measure": (NETMETA, [], ["what the contrasts measure", "--say measure=log_OR"]),
-    "no scale of differences": (NETMETA, ["measure=MD"], ["have no scale", "scale=0,10"]),
+#: A table, the user's settings, and what the error must name.
+INCOMPLETE = {
+    "which outcome": (REVMAN, [], ["--set outcome=", "'1.1 Vomiting'"]),
+    "unknown outcome": (REVMAN, ["outcome=Vomitting"], ["1.1 Vomiting"]),
+    "no scale": (REVMAN, ["outcome=1.2"], ["--set scale=0,10"]),
+    "no measure": (NETMETA, [], ["--set measure=log_OR"]),
+    "no scale of differences": (NETMETA, ["measure=MD"], ["scale=0,10"]),
     "no reference": (
         "studlab,treat1,treat2,TE,seTE,sm\nA,p,q,1,0.2,SMD\nB,q,s,1,0.3,SMD\nC,p,s,2,0.4,SMD\n",
         [],
-        ["which agent is the reference", "--say reference=", "p, q, s"],
+        ["--set reference=", "p, q, s"],
     ),
-    "a reference that is not there": (NETMETA, ["measure=OR", "reference=placebo"], ["no arm is"]),
-    "a word that is none": (NETMETA, ["scales=0,10"], ["'scales=0,10'", "Did you mean 'scale'?"]),
-    "a scale that is none": (NETMETA, ["scale=10,0"], ["lower end first"]),
-    "a dose of nobody": (MBNMADOSE, ["dose.z=1"], ["no arm has 'z' at a dose"]),
+    "unknown reference": (NETMETA, ["measure=OR", "reference=placebo"], ["placebo"]),
+    "unknown setting": (NETMETA, ["scales=0,10"], ["E203", "'scales=0,10'", "'scale'"]),
+    "invalid scale": (NETMETA, ["scale=10,0"], ["E203"]),
+    "dose of an unknown agent": (MBNMADOSE, ["dose.z=1"], ["'z'"]),
 }
 
 
-@pytest.mark.parametrize("case", OPEN)
-def test_what_must_not_be_guessed_is_asked(bench: Bench, case: str):
-    content, said, words = OPEN[case]
-    told = run(bench, content, said)
-    assert told.code == 2, told.text
-    assert [word for word in words if word not in told.err] == [], told.err
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_missing_information_is_requested(bench: Bench, case: str):
+    content, settings, texts = INCOMPLETE[case]
+    result = run(bench, content, settings)
+    assert result.code == 2, result.text
+    assert re.search(r"E\d{3} ", result.err)
+    assert [text for text in texts if text not in result.err] == [], result.err
     assert not (bench.folder / "results").exists()
 
 
-def test_a_generic_spec_needs_a_table(bench: Bench):
-    told = bench("run", "--out", bench.folder / "results")
-    assert told.code == 2
-    assert "needs a table of your own" in told.err
+def test_template_needs_a_table(bench: Bench):
+    result = bench("run", "--out", bench.folder / "results")
+    assert result.code == 2
+    assert "--evidence" in result.err
 
 
-def test_a_spec_of_ones_own_says_how_its_table_was_read(bench: Bench, spec: Path):
-    table = bench.write("mine.csv", MBNMADOSE)
-    told = bench("show", spec, "--evidence", table, "--format", "mbnmadose")
-    assert told.code == 0, told.text
-    told = bench("show", spec, "--evidence", table, "--format", "netmeta")
-    assert told.code == 2
-    assert "the column 'studlab' is missing" not in told.err
-    assert "--format names another" in told.err
+def test_spec_with_a_table_in_a_named_format(bench: Bench, spec: Path):
+    table = bench.write("t.csv", MBNMADOSE)
+    result = bench("show", spec, "--evidence", table, "--format", "mbnmadose")
+    assert result.code == 0, result.text
+    result = bench("show", spec, "--evidence", table, "--format", "netmeta")
+    assert result.code == 2
+    assert "E111 t.csv" in result.err
+    assert "'studlab'" not in result.err
 
 
 def test_groups_that_the_table_does_not_name(bench: Bench):
     rows = data_rows(MEANS).drop(columns=["Experimental group label", "Control group label"])
-    table = bench.write("mine.csv", rows.to_csv(index=False))
-    told = bench("check", table)
-    assert "they are called 'experimental' and 'control'" in told.out
-    assert "Against control: experimental" in told.out
-    told = bench("check", table, "--say", "groups=x,Placebo")
-    assert told.code == 0, told.text
-    assert "Against placebo: x." in told.out
+    table = bench.write("t.csv", rows.to_csv(index=False))
+    result = bench("check", table)
+    assert "'experimental' and 'control'" in result.out
+    assert "control: experimental" in result.out
+    result = bench("check", table, "--set", "groups=x,Placebo")
+    assert result.code == 0, result.text
+    assert "placebo: x." in result.out
 
 
 @pytest.mark.parametrize(
     "layout", ["gemtc/contrasts", "escalc/variances", "netmeta/means_wide", "revman/data_rows"]
 )
-def test_a_layout_checks_from_the_command_line(bench: Bench, layout: str):
-    make = LAYOUTS[layout][0]
-    make().head(12).to_csv(bench.folder / "mine.csv", index=False)
-    told = bench("check", bench.folder / "mine.csv", "--format", layout)
-    assert told.code == 0, told.text
-    assert f"read as: {layout}" in told.out
+def test_check_of_a_named_layout(bench: Bench, layout: str):
+    LAYOUTS[layout][0]().head(12).to_csv(bench.folder / "t.csv", index=False)
+    result = bench("check", bench.folder / "t.csv", "--format", layout)
+    assert result.code == 0, result.text
+    assert layout in result.out

@@ -1,23 +1,27 @@
-"""Help, and what may be imported before it is needed."""
+"""Help, version, and which modules are imported before they are needed."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from typer.main import get_command
 
 from nmda_bayes.cli import app
+from nmda_bayes.evidence.importers import format_names
+from nmda_bayes.registry import shipped_analyses
 from tests.cli.conftest import TABLE, Bench
 
-VERBS = sorted(get_command(app).commands)
+COMMANDS = sorted(get_command(app).commands)
 HEAVY = ("pymc", "pymc_extras", "pytensor", "nutpie", "arviz_stats", "numba")
 TABLES = ("pandas", "xarray", "matplotlib", "pydantic", "pandera")
 
 
 def imported_by(code: str, modules: tuple[str, ...]) -> list[str]:
-    """Which of some modules a fresh interpreter has imported after running code."""
+    """Those of some modules that a fresh interpreter has imported after running code."""
     report = f"\nimport sys; print([m for m in {modules!r} if m in sys.modules])"
     ended = subprocess.run(
         [sys.executable, "-c", code + report], capture_output=True, text=True, check=True
@@ -36,33 +40,59 @@ except SystemExit as ended:
 """
 
 
-def test_help_lists_the_verbs(bench: Bench):
-    told = bench("--help")
-    assert told.code == 0
-    assert VERBS == ["check", "fit", "regimens", "report", "run", "sensitivity", "show", "simulate"]
-    assert all(verb in told.out for verb in VERBS)
-    assert "2 bad input" in " ".join(told.out.split())
+def test_help_lists_the_commands(bench: Bench):
+    result = bench("--help")
+    assert result.code == 0
+    assert COMMANDS == [
+        "check",
+        "fit",
+        "regimens",
+        "report",
+        "run",
+        "sensitivity",
+        "show",
+        "simulate",
+    ]
+    assert all(name in result.out for name in COMMANDS)
+    assert "2 bad input" in " ".join(result.out.split())
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_has_help_with_an_example(bench: Bench, verb: str):
-    told = bench(verb, "--help")
-    assert told.code == 0
-    assert f"nmda-bayes {verb}" in told.out
+def test_version(bench: Bench):
+    result = bench("--version")
+    assert result.code == 0
+    assert result.out.split() == ["nmda-bayes", version("nmda-bayes")]
 
 
-def test_a_misspelt_option_is_told(bench: Bench):
-    told = bench("fit", "benefit_risk", "--ou", "x")
-    assert told.code == 2
-    assert "--out" in told.err
+def test_help_lists_formats_and_shipped_analyses(bench: Bench):
+    words = set(re.findall(r"[a-z_]+", bench("run", "--help").out))
+    assert {*format_names(), *shipped_analyses()} <= words
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_help_has_an_example(bench: Bench, name: str):
+    result = bench(name, "--help")
+    assert result.code == 0
+    assert f"nmda-bayes {name}" in result.out
+
+
+def test_misspelt_option(bench: Bench):
+    result = bench("fit", "benefit_risk", "--ou", "x")
+    assert result.code == 2
+    assert "--out" in result.err
 
 
 def test_the_package_imports_nothing_heavy():
     assert imported_by("import nmda_bayes", (*HEAVY, *TABLES)) == [""]
 
 
-def test_help_imports_nothing_heavy():
-    assert imported_by(COMMAND.format(arguments=["--help"]), (*HEAVY, *TABLES)) == [""]
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments: list[str]):
+    assert imported_by(COMMAND.format(arguments=arguments), (*HEAVY, *TABLES)) == [""]
+
+
+def test_command_help_imports_nothing_heavy():
+    modules = (*HEAVY, "pandas", "xarray", "matplotlib")  # typer imports pydantic
+    assert imported_by(COMMAND.format(arguments=["run", "--help"]), modules) == [""]
 
 
 def test_check_does_not_import_pymc(bench: Bench):
@@ -70,7 +100,7 @@ def test_check_does_not_import_pymc(bench: Bench):
     assert imported_by(COMMAND.format(arguments=["check", str(table)]), HEAVY) == [""]
 
 
-def test_a_bad_spec_is_told_before_pymc_is_imported(bench: Bench):
+def test_spec_errors_do_not_import_pymc(bench: Bench):
     code = """
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.errors import SpecError

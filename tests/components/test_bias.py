@@ -5,27 +5,29 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, special, stats
 
-from nmda_bayes.components.bias import BIASES, JUDGEMENTS, LOW, SELECTABLE, publication
+from nmda_bayes.components.bias import BIASES, JUDGEMENTS, LOW_RISK, publication_probability
 from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.spec.bias import BiasSpec
+from nmda_bayes.spec.outcome import BiasSpec
 
 CRITICAL = -special.ndtri([0.025, 0.5])
 
 
-def test_every_bias_of_the_catalogue_is_a_key_of_the_spec_and_says_what_it_is():
+def test_every_bias_is_a_spec_key():
     assert list(BIASES) == [*BIASES]
     assert set(BIASES) == set(BiasSpec.model_fields)
-    assert all(one.about.endswith(".") and one.text for one in BIASES.values())
-    assert {one.acts for one in BIASES.values()} == {"arms", "publication", "weight"}
+    assert all(part.about.endswith(".") and part.text for part in BIASES.values())
+    assert {part.applies_to for part in BIASES.values()} == {"arms", "publication", "weight"}
 
 
-def test_what_can_be_selected_is_normal_with_known_errors():
-    assert set(SELECTABLE) <= set(LIKELIHOODS)
-    assert all({"se"} <= set(LIKELIHOODS[name].columns) for name in SELECTABLE)
-    assert LOW not in JUDGEMENTS
+def test_selection_needs_known_standard_errors():
+    normal = {name: part for name, part in LIKELIHOODS.items() if part.normal}
+    assert set(normal) == {"normal", "normal_contrast"}
+    assert all({"se"} <= set(part.columns) for part in normal.values())
+    assert all(part.contrasts or part.crude for part in normal.values())
+    assert LOW_RISK not in JUDGEMENTS
 
 
-def test_the_shifts():
+def test_bias_formulas_by_hand():
     assert_allclose(BIASES["small_study"].formula(np.array([0, 2.0]), slope=1.5), [0, 3])
     judged, offset = np.array([0.0, 1.0]), np.array([9.0, -1.0])
     assert_allclose(BIASES["risk_of_bias"].formula(judged, offset, shift=2.0, spread=0.5), [0, 1.5])
@@ -34,15 +36,15 @@ def test_the_shifts():
 
 
 @pytest.mark.parametrize(("z", "expected"), [(3.0, 1.0), (1.0, 0.4), (-1.0, 0.1)])
-def test_publication_falls_in_steps(z, expected):
-    assert publication([float(z >= c) for c in CRITICAL], [1.0, 0.4, 0.1]) == pytest.approx(
-        expected
-    )
+def test_publication_probability_steps(z, expected):
+    assert publication_probability(
+        [float(z >= c) for c in CRITICAL], [1.0, 0.4, 0.1]
+    ) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("published", [[1.0, 0.4, 0.1], [1.0, 0.2, 1.7]])
 @pytest.mark.parametrize("mean", [-2.0, 0.3, 4.0])
-def test_the_density_of_what_is_published_integrates_to_one(published, mean):
+def test_published_density_integrates_to_one(published, mean):
     se, tau = 1.3, 0.8
     sd = np.hypot(se, tau)
     probable = special.ndtr((mean - CRITICAL * se) / sd)
@@ -57,5 +59,5 @@ def test_the_density_of_what_is_published_integrates_to_one(published, mean):
     assert total == pytest.approx(1.0, abs=1e-8)
 
 
-def test_publication_of_everything_changes_nothing():
+def test_full_publication_has_factor_one():
     assert_allclose(BIASES["selection"].formula([0.0, 1.0], [0.2, 0.7], published=[1, 1, 1]), 1.0)

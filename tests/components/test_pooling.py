@@ -1,4 +1,4 @@
-"""Every pooling of the catalogue: its dims, and a graph that can be sampled."""
+"""Every pooling: its dims, and that its graph can be sampled."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model
-from tests import specs
-from tests.conftest import value_of
+from tests.support import specs
+from tests.support.fits import value_of
 
 OF_AGENTS = sorted(set(POOLINGS) - {"study", "stratum"})
 OF_BASELINES = ["common", "independent", "study"]
@@ -18,7 +18,8 @@ OF_BASELINES = ["common", "independent", "study"]
 def graph(name: str, pooling: str, *, optional: bool = False):
     slots, table = specs.parameter(pooling, optional=optional), specs.normal_table()
     if pooling == "stratum":
-        slots = specs.parameter(pooling, location=specs.half_normal()) | {"by": "quality"}
+        slots = specs.parameter(pooling, location=specs.half_normal())
+        slots["strata_column"] = "quality"
         table = table.assign(quality=list("aabbbaa"))
     outcome = specs.outcome("normal", "linear", parameters={name: slots})
     spec = specs.spec(outcome, classes={"ketamine": "aryl", "mem": "adamantane"})
@@ -33,15 +34,15 @@ def assert_can_be_sampled(model):
     assert np.isfinite(gradient).all()
 
 
-def test_the_two_lists_are_the_catalogue():
+def test_lists_are_complete():
     assert {*OF_AGENTS, *OF_BASELINES, "stratum"} == set(POOLINGS)
 
 
 @pytest.mark.parametrize("name", OF_AGENTS)
-def test_a_curve_parameter_varies_over_the_dims_that_its_pooling_names(name):
+def test_parameter_has_dims_of_its_pooling(name):
     model = graph("slope", name)
-    own = {"own": "agent"}
-    expected = tuple(own.get(dim, dim) for dim in POOLINGS[name].dims)
+    names = {"own": "agent"}
+    expected = tuple(names.get(dim, dim) for dim in POOLINGS[name].dims)
     assert model.named_vars_to_dims["slope"] == expected
     assert model.coords["agent"] == ("ketamine", "mem")
     assert model.coords["condition"] == ("crps", "fibro")
@@ -49,7 +50,7 @@ def test_a_curve_parameter_varies_over_the_dims_that_its_pooling_names(name):
 
 
 @pytest.mark.parametrize("name", OF_BASELINES)
-def test_a_baseline_varies_over_studies_or_not_at_all(name):
+def test_baseline_poolings(name):
     model = graph("baseline", name)
     expected = () if name == "common" else ("study",)
     assert model.named_vars_to_dims["baseline"] == expected
@@ -57,7 +58,7 @@ def test_a_baseline_varies_over_studies_or_not_at_all(name):
 
 
 @pytest.mark.parametrize("name", sorted(POOLINGS))
-def test_each_prior_slot_is_one_variable_of_the_graph(name):
+def test_each_prior_is_one_variable(name):
     of = {"study": "baseline", "stratum": "heterogeneity_sd"}.get(name, "slope")
     model = graph(of, name)
     part = POOLINGS[name]
@@ -69,7 +70,7 @@ def test_each_prior_slot_is_one_variable_of_the_graph(name):
         assert of not in free
 
 
-def test_the_optional_interaction_adds_a_cell_for_each_agent_and_condition():
+def test_optional_interaction():
     plain, crossed = (graph("slope", "agent_and_condition", optional=o) for o in (False, True))
     added = {v.name for v in crossed.free_RVs} - {v.name for v in plain.free_RVs}
     assert added == {"slope_between_cells", "slope_agent_condition_offset"}
@@ -78,7 +79,7 @@ def test_the_optional_interaction_adds_a_cell_for_each_agent_and_condition():
     assert_can_be_sampled(crossed)
 
 
-def test_the_crossed_sum_by_hand():
+def test_crossed_pooling_by_hand():
     model = graph("slope", "agent_and_condition", optional=True)
     point = {
         "slope_location": np.array(-2.0),
@@ -91,12 +92,13 @@ def test_the_crossed_sum_by_hand():
     }
     slope = value_of(model, "slope", point)
     # -2 + 0.5 z[agent] + 2 z[condition] + 0.1 z[agent, condition]
-    expected = np.array([[-2 + 0.5 + 0 + 0.1, -2 + 0.5 + 6 + 0.2],
-                         [-2 - 0.5 + 0 + 0.3, -2 - 0.5 + 6 + 0.4]])  # fmt: skip
+    expected = np.array(
+        [[-2 + 0.5 + 0 + 0.1, -2 + 0.5 + 6 + 0.2], [-2 - 0.5 + 0 + 0.3, -2 - 0.5 + 6 + 0.4]]
+    )
     np.testing.assert_allclose(slope, expected, rtol=1e-12)
 
 
-def test_a_positive_quantity_may_be_given_without_its_logarithm():
+def test_natural_scale_parameter():
     ed50 = specs.parameter("independent", each=specs.prior("LogNormal", mu=0, sigma=1))
     spec = specs.outcome("normal", "emax", parameters={"ed50": ed50})
     del spec["parameters"]["log_ed50"]

@@ -1,4 +1,4 @@
-"""Arms on axes of concentration: numbers by hand, reasons in words, faults at their keys."""
+"""Concentrations of arms: values, exclusions, and errors of the models and regimens."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from nmda_bayes.design import build_design
+from nmda_bayes.design.pk_exposure import RELATIVE_DOSE_NOTE, SINGLE_DOSE_NOTE
 from nmda_bayes.errors import EvidenceError, SpecError
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.pharmacokinetics import exposures, published_model
+from nmda_bayes.pk import published_pk_model, summarise_exposure
 from nmda_bayes.spec import AnalysisSpec
-from tests import specs
-from tests.conftest import faults_when
+from tests.support import specs
+from tests.support.issues import issues_when
 
 KINETICS = {
     "model": {
@@ -32,6 +33,8 @@ KINETICS = {
     "relative_dose": ["memantine"],
 }
 
+MODEL = KINETICS["model"]
+
 
 @pytest.fixture(scope="module")
 def evidence():
@@ -39,85 +42,80 @@ def evidence():
 
 
 def spec_of(exposure: str, **kinetics: Any) -> AnalysisSpec:
-    harm = specs.outcome(
-        "binomial", "linear", exposure=exposure,
-        measures=["psychotomimetic_any", "dissociation", "hallucination"],
-    )  # fmt: skip
+    measures = ["psychotomimetic_any", "dissociation", "hallucination"]
+    harm = specs.outcome("binomial", "linear", exposure=exposure, measures=measures)
+    studies = "Motov2017 Clattenburg2018 Sigtermans2009 Fedgchin2019 Siddiqui2015"
     return specs.spec(
         harm,
         pharmacokinetics={**KINETICS, **kinetics},
-        select={"study": ["Motov2017", "Clattenburg2018", "Sigtermans2009", "Fedgchin2019",
-                          "Siddiqui2015"]},
+        select={"study": studies.split()},
         disconnected="allow",
-    )  # fmt: skip
+    )
 
 
 def arms_of(evidence: Any, exposure: str, **kinetics: Any) -> Any:
     design = build_design(spec_of(exposure, **kinetics), evidence)
-    return design["outcomes/pain"].to_dataset(), design["left_out"].to_dataset()
+    excluded = design["excluded"].to_dataset().to_dataframe()
+    return design["outcomes/pain"].to_dataset(), excluded.set_index("arm")["step"].to_dict()
 
 
-def test_a_push_and_an_infusion_of_one_dose_part_by_their_peaks(evidence):
+def test_peaks_of_a_push_and_an_infusion(evidence):
     arms, _ = arms_of(evidence, "peak_concentration")
     peak = arms["exposure"].to_series()
-    model = published_model("Simons2022", evidence)
+    model = published_pk_model("Simons2022", evidence)
     for study, push, infusion in (("Motov2017", 4, 15), ("Clattenburg2018", 1, 15)):
         for arm, minutes in (("push", push), ("infusion", infusion)):
-            one = exposures(f"0.3 mg/kg over {minutes} min", model, agent="ketamine")
-            assert_allclose(peak[f"{study}: {arm}"], float(one["peak_concentration"][0]), rtol=1e-6)
+            table = summarise_exposure(f"0.3 mg/kg over {minutes} min", model, agent="ketamine")
+            expected = float(table["peak_concentration"][0])
+            assert_allclose(peak[f"{study}: {arm}"], expected, rtol=1e-6)
     assert peak["Clattenburg2018: push"] > 4 * peak["Clattenburg2018: infusion"]
     assert (peak[arms["agent"].to_series() == "placebo"] == 0).all()
 
 
-def test_relative_means_in_multiples_of_the_reference_regimen(evidence):
+def test_relative_exposure_is_a_multiple_of_the_reference(evidence):
     absolute, _ = arms_of(evidence, "peak_concentration")
     relative, _ = arms_of(evidence, "peak_concentration_relative_to_reference")
-    model = published_model("Simons2022", evidence)
-    one = {
-        agent: float(
-            exposures(text, model, agent=agent)["peak_concentration"].sel(analyte="s_ketamine")
+    model = published_pk_model("Simons2022", evidence)
+    racemic, s_ketamine = (
+        float(
+            summarise_exposure(f"{dose} mg/kg over 40 min", model, agent=agent)[
+                "peak_concentration"
+            ].sel(analyte="s_ketamine")
         )
-        for agent, text in (
-            ("ketamine", "0.5 mg/kg over 40 min"),
-            ("s_ketamine", "0.25 mg/kg over 40 min"),
-        )
-    }
-    # Half of a racemate is S-ketamine: the two references are one concentration.
-    assert_allclose(one["ketamine"], one["s_ketamine"], rtol=1e-9)
-    assert_allclose(relative["exposure"] * one["ketamine"], absolute["exposure"], rtol=1e-9)
-
-
-def test_what_cannot_be_worked_out_is_left_out_with_its_own_reason(evidence):
-    arms, left_out = arms_of(evidence, "peak_concentration")
-    assert "Fedgchin2019: esk56" not in arms["arm"].to_numpy()
-    reasons = dict(zip(left_out["arm"].to_numpy(), left_out["reason"].to_numpy(), strict=True))
-    assert "the schedule does not say how" in reasons["Fedgchin2019: esk56"]
-    _, of_averages = arms_of(evidence, "average_concentration")
-    reasons = dict(
-        zip(of_averages["arm"].to_numpy(), of_averages["reason"].to_numpy(), strict=True)
+        for agent, dose in (("ketamine", 0.5), ("s_ketamine", 0.25))
     )
-    assert reasons["Siddiqui2015: ket"] == "a single dose has no length to average over"
+    # Half of the racemate is S-ketamine: both references have the same concentration.
+    assert_allclose(racemic, s_ketamine, rtol=1e-9)
+    assert_allclose(relative["exposure"] * racemic, absolute["exposure"], rtol=1e-9)
 
 
-def test_a_dosing_day_at_once_is_a_key_of_the_spec_and_is_flagged(evidence):
+def test_arms_without_a_concentration_are_excluded(evidence):
+    arms, steps = arms_of(evidence, "peak_concentration")
+    assert "Fedgchin2019: esk56" not in arms["arm"].to_numpy()
+    assert steps["Fedgchin2019: esk56"] == "known_exposure"
+    assert "Siddiqui2015: ket" not in steps
+    _, steps = arms_of(evidence, "average_concentration")
+    assert steps["Siddiqui2015: ket"] == "known_exposure"  # a single dose has no average
+
+
+def test_dosing_day_as_a_single_dose(evidence):
     arms, _ = arms_of(evidence, "peak_concentration", dosing_day="at_once")
-    at = list(arms["arm"].to_numpy())
     peak, note = arms["exposure"].to_series(), arms["dose_note"].to_series()
-    model = published_model("PerezRuixo2021", evidence)
-    single = exposures("84 mg", model, route="intranasal")["peak_concentration"]
+    model = published_pk_model("PerezRuixo2021", evidence)
+    single = summarise_exposure("84 mg", model, route="intranasal")["peak_concentration"]
     assert_allclose(peak["Fedgchin2019: esk84"], float(single[0]), rtol=1e-6)
-    assert "as if given at once" in note["Fedgchin2019: esk84"]
-    assert "as if given at once" not in note["Motov2017: push"]
-    assert arms["schedule"].to_numpy()[at.index("Fedgchin2019: esk84")] == "84 mg"
+    assert SINGLE_DOSE_NOTE in note["Fedgchin2019: esk84"]
+    assert SINGLE_DOSE_NOTE not in note["Motov2017: push"]
+    assert arms["schedule"].to_series()["Fedgchin2019: esk84"] == "84 mg"
 
 
-def test_an_agent_without_a_model_takes_its_relative_dose_where_that_is_declared(evidence):
+def test_relative_dose_in_place_of_a_concentration(evidence):
+    exposure = "average_concentration_relative_to_reference"
     pain = specs.outcome(
-        "normal", "linear", exposure="average_concentration_relative_to_reference",
-        measures=["pain_intensity"], scale=[0, 100],
-    )  # fmt: skip
+        "normal", "linear", exposure=exposure, measures=["pain_intensity"], scale=[0, 100]
+    )
 
-    def chosen(**kinetics: Any) -> Any:
+    def design_of(**kinetics: Any) -> Any:
         spec = specs.spec(
             pain,
             pharmacokinetics={**KINETICS, **kinetics},
@@ -125,72 +123,85 @@ def test_an_agent_without_a_model_takes_its_relative_dose_where_that_is_declared
         )
         return build_design(spec, evidence)
 
-    design = chosen()
-    arms = design["outcomes/pain"].to_dataset()
+    arms = design_of()["outcomes/pain"].to_dataset()
     exposure, note = arms["exposure"].to_series(), arms["dose_note"].to_series()
     assert exposure["Maier2003: mem"] == 1.5  # 30 mg a day over 20 mg
-    assert note["Maier2003: mem"] == (
-        "its relative dose stands in for a relative concentration"
-        " (no pharmacokinetic model of memantine is named)"
-    )
-    assert note["APMSeoul2022: magnesium"] == "counted up to the reading at 6 h of 25 h"
-    left_out = chosen(relative_dose=[])["left_out"].to_dataset().to_dataframe()
-    said = left_out.loc[left_out["arm"] == "Maier2003: mem", "reason"]
-    assert "no pharmacokinetic model of memantine is named" in set(said)
+    assert note["Maier2003: mem"].startswith(RELATIVE_DOSE_NOTE)
+    assert "6 h of 25 h" in note["APMSeoul2022: magnesium"]
+    excluded = design_of(relative_dose=[])["excluded"].to_dataset().to_dataframe()
+    assert "known_exposure" in set(excluded.loc[excluded["arm"] == "Maier2003: mem", "step"])
+
+
+REFERENCE = KINETICS["reference"]
 
 
 @pytest.mark.parametrize(
-    ("kinetics", "column", "words"),
+    ("kinetics", "column", "code", "suggested"),
     [
-        ({"model": {"s_ketamine": "PerezRuixo2021"}}, "pharmacokinetics.model.ketamine.iv",
-         ["not made for you", "Domino", "Kamp2020meta", "Simons2022"]),
-        ({"model": {**KINETICS["model"], "ketamine": "Simon2022"}},
-         "pharmacokinetics.model.ketamine", ["no published model", "Simons2022"]),
-        ({"model": {**KINETICS["model"], "ketamine": "terHeine2014"}},
-         "pharmacokinetics.model.ketamine", ["is of dextromethorphan, not of ketamine", "Domino"]),
-        ({"model": {**KINETICS["model"], "s_ketamine": {"intranasal": "Simons2022"}}},
-         "pharmacokinetics.model.s_ketamine.intranasal",
-         ["no absorption for the route 'intranasal'", "PerezRuixo2021"]),
-        ({"reference": {"ketamine": {"iv": "0.5 mg/kg over 40 min"}}},
-         "pharmacokinetics.reference.s_ketamine", ["no reference regimen"]),
-        ({"reference": {**KINETICS["reference"], "ketamine": {"iv": "0.5 mg/kg"}}},
-         "pharmacokinetics.reference.ketamine.iv", ["how long an intravenous dose took"]),
+        ({"model": {"s_ketamine": "PerezRuixo2021"}}, "model.ketamine.iv", "E430", "Kamp2020meta"),
+        ({"model": {**MODEL, "ketamine": "Simon2022"}}, "model.ketamine", "E434", "Simons2022"),
+        ({"model": {**MODEL, "ketamine": "terHeine2014"}}, "model.ketamine", "E435", "Domino"),
+        (
+            {"model": {**MODEL, "s_ketamine": {"intranasal": "Simons2022"}}},
+            "model.s_ketamine.intranasal",
+            "E436",
+            "PerezRuixo2021",
+        ),
+        (
+            {"reference": {"ketamine": {"iv": "0.5 mg/kg over 40 min"}}},
+            "reference.s_ketamine",
+            "E431",
+            "",
+        ),
+        (
+            {"reference": {**REFERENCE, "ketamine": {"iv": "0.5 mg/kg"}}},
+            "reference.ketamine.iv",
+            "E438",
+            "",
+        ),
+        (
+            {"reference": {**REFERENCE, "memantine": {"oral": "20 mg"}}},
+            "reference.memantine.oral",
+            "E437",
+            "memantine",
+        ),
     ],
-)  # fmt: skip
-def test_what_the_spec_has_to_say_of_models_is_asked_at_its_key(evidence, kinetics, column, words):
+)
+def test_models_and_reference_regimens_are_checked(evidence, kinetics, column, code, suggested):
     spec = spec_of("peak_concentration_relative_to_reference", **kinetics)
-    faults = faults_when(lambda: build_design(spec, evidence), SpecError)
-    (fault,) = [fault for fault in faults if fault.column == column]
-    assert all(word in str(fault) for word in words)
+    issues = issues_when(lambda: build_design(spec, evidence), SpecError)
+    (issue,) = [issue for issue in issues if issue.column == f"pharmacokinetics.{column}"]
+    assert issue.code == code
+    assert suggested in issue.hint
 
 
 @pytest.mark.parametrize(
-    ("change", "column", "words"),
+    ("reference", "column", "code"),
     [
-        ({"pharmacokinetics": None}, "pharmacokinetics", ["names none", "Kamp2020meta"]),
-        ({"pharmacokinetics": KINETICS | {"reference": {}}}, "pharmacokinetics.reference",
-         ["relative, and no reference regimen"]),
-        ({"pharmacokinetics": KINETICS | {"reference": {"ketamine": {"iv": "-1 mg/kg"}}}},
-         "pharmacokinetics.reference.ketamine.iv", ["an amount or a rate", "'-1'"]),
-        ({"pharmacokinetics": KINETICS | {"reference": {"ketamine": {"iv": "1 mg", "im": "1 mg"}}}},
-         "pharmacokinetics.reference.ketamine", ["2 routes"]),
+        (None, "pharmacokinetics", "E390"),
+        ({}, "pharmacokinetics.reference", "E391"),
+        ({"ketamine": {"iv": "-1 mg/kg"}}, "pharmacokinetics.reference.ketamine.iv", "E393"),
+        (
+            {"ketamine": {"iv": "1 mg", "im": "1 mg"}},
+            "pharmacokinetics.reference.ketamine",
+            "E392",
+        ),
     ],
-)  # fmt: skip
-def test_a_spec_alone_is_held_to_its_exposures(change, column, words):
+)
+def test_spec_without_models_or_reference_regimens(reference, column, code):
     part = specs.outcome(curve="linear", exposure="peak_concentration_relative_to_reference")
-    content = specs.content(part) | change
-    if change["pharmacokinetics"] is None:
-        del content["pharmacokinetics"]
-    faults = faults_when(lambda: AnalysisSpec.from_dict(content), SpecError)
-    (fault,) = [fault for fault in faults if fault.column == column]
-    assert all(word in str(fault) for word in words)
+    content = specs.content(part)
+    if reference is not None:
+        content["pharmacokinetics"] = KINETICS | {"reference": reference}
+    issues = issues_when(lambda: AnalysisSpec.from_dict(content), SpecError)
+    assert [issue.code for issue in issues if issue.column == column] == [code]
 
 
-def test_a_table_without_schedules_says_so():
+def test_a_table_without_schedules():
     spec = specs.spec(
         specs.outcome(curve="linear", exposure="peak_concentration"), pharmacokinetics=KINETICS
     )
     table = specs.normal_table().query("agent != 'mem'")
-    faults = faults_when(lambda: build_design(spec, load_evidence(table)), EvidenceError)
-    assert "no schedule" in str(faults[0])
+    issues = issues_when(lambda: build_design(spec, load_evidence(table)), EvidenceError)
+    assert issues[0].code == "E400"
     assert np.isfinite(table["dose"]).all()

@@ -1,4 +1,4 @@
-"""Fits whose draws are written by hand, so that every answer is known."""
+"""Fits with draws set by hand, so that every estimand is known."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests import specs
-from tests.conftest import draws, make_fit
+from tests.support import specs
+from tests.support.fits import draws, make_fit
 
 AGENTS = ["ketamine", "mem"]
-#: Draws of the slopes, points a unit of dose: ketamine, mem.
+#: Draws of the slopes, points per unit of dose: ketamine, mem.
 PAIN = np.array([[-4.0, 1.0], [-8.0, -1.0], [-12.0, 0.0], [-16.0, 2.0]])
-#: Draws of the slopes, log odds a unit of dose.
+#: Draws of the slopes, log odds per unit of dose.
 HARM = np.array([[0.0, 0.5], [0.5, 0.5], [1.0, 0.5], [2.0, 0.5]])
 BASELINE_PAIN, BASELINE_HARM = np.array([50.0, 55.0, 60.0]), np.array([-2.0, -3.0, -2.0])
 SD = {"pain": 1.0, "harm": 0.1}
 
 
 def linear_fit(better: str = "lower", **more) -> xr.DataTree:
-    """Pain and harm on straight lines through the trials of `tests.specs.TRIALS`."""
+    """Pain and harm on straight lines through the trials of `tests.support.specs.TRIALS`."""
     slope = {"slope": specs.parameter("agent")}
     pain = specs.outcome("normal", "linear", "arm", slope, better=better, unit="points")
     harm = specs.outcome("binomial", "linear", "arm", slope, better="lower", label="Dissociation")
@@ -30,7 +30,7 @@ def linear_fit(better: str = "lower", **more) -> xr.DataTree:
         slope_of_arm = slopes[:, [0, 0, 0, 0, 0, 0, 1]]
         eta = of_arm + slope_of_arm * specs.TRIALS["dose"].to_numpy(float)
         posterior |= {
-            f"{name}::slope": draws(slopes, "agent", agent=AGENTS),
+            f"{name}::slope": draws(slopes.copy(), "agent", agent=AGENTS),
             f"{name}::heterogeneity_sd": draws(np.full(4, SD[name])),
             f"{name}::baseline": draws(np.tile(baseline, (4, 1)), f"{name}::study"),
             f"{name}::eta": draws(eta, f"{name}::arm"),

@@ -1,4 +1,4 @@
-"""The shipped base, loaded once, and small tables to break."""
+"""The shipped base, loaded once, and small tables that tests change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from nmda_bayes.errors import EvidenceError, Fault
+from nmda_bayes.errors import EvidenceError, Issue
 from nmda_bayes.evidence import load_evidence, shipped_folder
 
 ARMS = """study,agent,dose,events,n
@@ -33,27 +33,27 @@ def data() -> Path:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
-    def put(content: str | bytes) -> Path:
-        path = tmp_path / "mine.csv"
+    def write_table(content: str | bytes) -> Path:
+        path = tmp_path / "trials.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    return put
+    return write_table
 
 
 @pytest.fixture
-def faults_of() -> Callable[[object], list[Fault]]:
-    def faults(source: object) -> list[Fault]:
+def issues_of() -> Callable[[object], list[Issue]]:
+    def issues(source: object) -> list[Issue]:
         with pytest.raises(EvidenceError) as caught:
             load_evidence(source)  # type: ignore[arg-type]
-        return list(caught.value.faults)
+        return list(caught.value.issues)
 
-    return faults
+    return issues
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A folder of three small tables that is right."""
+    """A valid folder of three small tables."""
     folder = tmp_path / "base"
     folder.mkdir()
     tables = {

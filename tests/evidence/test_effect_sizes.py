@@ -1,4 +1,4 @@
-"""Effect sizes agree with metafor and with their own algebra."""
+"""Effect sizes agree with metafor, and have the invariances of their formulas."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmda_bayes.evidence.arm_statistics import Counts, Means, Rates
-from nmda_bayes.evidence.count_effects import (
+from nmda_bayes.evidence.effect_sizes import (
     ALL_EVENTS,
     NO_EVENTS,
+    NO_VARIANCE,
+    OPPOSITE_SIGNS,
     ZERO_CELL,
+    Counts,
+    Means,
+    Rates,
+    hedges_correction,
     log_odds_ratio,
     log_rate,
     log_rate_ratio,
+    log_ratio_of_means,
     log_risk_ratio,
     logit_proportion,
-    risk_difference,
-)
-from nmda_bayes.evidence.effect_sizes import (
-    NO_VARIANCE,
-    OPPOSITE_SIGNS,
-    hedges_correction,
-    log_ratio_of_means,
+    mean_change_over_baseline_sd,
+    mean_change_over_change_sd,
     mean_difference,
-    standardised_mean_difference,
-)
-from nmda_bayes.evidence.paired_effects import (
-    change_over_baseline_sd,
-    change_over_its_sd,
     paired_log_odds_ratio,
     paired_mean_difference,
+    risk_difference,
+    standardised_mean_difference,
 )
 
 PINNED = json.loads(Path(__file__).with_name("escalc.json").read_text(encoding="utf-8"))
@@ -81,15 +79,15 @@ MEASURES = {
     "IRR": _rates(None),
     "IRR_half": _rates(0.5),
     "MC": _change(paired_mean_difference),
-    "SMCC": _change(change_over_its_sd),
-    "SMCR": _change(change_over_baseline_sd),
+    "SMCC": _change(mean_change_over_change_sd),
+    "SMCR": _change(mean_change_over_baseline_sd),
     "MPORM_half": lambda t: paired_log_odds_ratio(
         Counts(t["a"], t["n"]), Counts(t["c"], t["n"]), correlation=t["r"], correction=0.5
     ),
 }
 
 
-def test_every_pinned_measure_is_compared():
+def test_all_pinned_measures_are_tested():
     assert set(MEASURES) == set(PINNED["results"])
     assert PINNED["versions"].keys() == {"R", "metafor"}
 
@@ -98,36 +96,38 @@ def test_every_pinned_measure_is_compared():
 @pytest.mark.parametrize("measure", MEASURES)
 def test_agrees_with_escalc(measure):
     pinned = PINNED["results"][measure]
-    made = MEASURES[measure]({k: np.array(v, float) for k, v in pinned["input"].items()})
+    result = MEASURES[measure]({k: np.array(v, float) for k, v in pinned["input"].items()})
     variance = np.array(pinned["variance"], float)
-    # 15 digits are pinned: 1e-8 leaves room for the last bits of the gamma function, no more.
+    # 15 digits are pinned; the gamma function loses some of them.
     np.testing.assert_allclose(
-        made.estimate, np.array(pinned["estimate"], float), rtol=1e-8, atol=1e-12
+        result.estimate, np.array(pinned["estimate"], float), rtol=1e-8, atol=1e-12
     )
-    # escalc hands out a variance of 0 where neither arm varies; here there is none.
-    np.testing.assert_allclose(made.variance, np.where(variance == 0, np.nan, variance), rtol=1e-8)
-    np.testing.assert_allclose(made.se**2, made.variance)
+    # escalc returns a variance of 0 if neither arm varies; here it is NaN.
+    np.testing.assert_allclose(
+        result.variance, np.where(variance == 0, np.nan, variance), rtol=1e-8
+    )
+    np.testing.assert_allclose(result.se**2, result.variance)
 
 
-def test_an_empty_cell_gives_nan_and_its_name_unless_filled_on_request():
+def test_zero_cells_with_and_without_correction():
     arm, comparator = Counts([0, 0, 5, 3], [9, 9, 5, 9]), Counts([0, 2, 6, 4], [8, 8, 6, 8])
-    bare = log_odds_ratio(arm, comparator, correction=None)
-    assert np.isnan(bare.estimate[:3]).all()
-    assert np.isnan(bare.variance[:3]).all()
-    assert bare.note.tolist() == [NO_EVENTS, ZERO_CELL, ALL_EVENTS, ""]
-    filled = log_odds_ratio(arm, comparator, correction=0.5)
-    assert np.isfinite(filled.estimate).all()
+    uncorrected = log_odds_ratio(arm, comparator, correction=None)
+    assert np.isnan(uncorrected.estimate[:3]).all()
+    assert np.isnan(uncorrected.variance[:3]).all()
+    assert uncorrected.note.tolist() == [NO_EVENTS, ZERO_CELL, ALL_EVENTS, ""]
+    corrected = log_odds_ratio(arm, comparator, correction=0.5)
+    assert np.isfinite(corrected.estimate).all()
     added = ": 0.5 added to every cell"
-    assert filled.note.tolist() == [NO_EVENTS + added, ZERO_CELL + added, ALL_EVENTS + added, ""]
-    assert filled.estimate[3] == bare.estimate[3]
+    assert corrected.note.tolist() == [NO_EVENTS + added, ZERO_CELL + added, ALL_EVENTS + added, ""]
+    assert corrected.estimate[3] == uncorrected.estimate[3]
     other = log_odds_ratio(arm, comparator, correction=0.1)
     assert other.note[0].endswith("0.1 added to every cell")
 
 
-def test_a_trial_in_which_nobody_varies_has_no_variance():
-    both = risk_difference(Counts(0, 10), Counts(0, 12), correction=None)
-    assert (float(both.estimate), both.note.item()) == (0.0, NO_EVENTS)
-    assert np.isnan(both.variance)
+def test_constant_outcomes_have_no_variance():
+    same = risk_difference(Counts(0, 10), Counts(0, 12), correction=None)
+    assert (float(same.estimate), same.note.item()) == (0.0, NO_EVENTS)
+    assert np.isnan(same.variance)
     flat = mean_difference(Means([3, 3], [0, 1], 10), Means(2, [0, 0], 10))
     assert flat.note.tolist() == [NO_VARIANCE, ""]
     np.testing.assert_allclose(flat.variance, [np.nan, 0.1])
@@ -147,18 +147,18 @@ def test_hedges_correction():
     np.testing.assert_allclose(hedges_correction(np.array([1.0, 2.0])), [np.nan, np.pi**-0.5])
 
 
-def test_no_ratio_across_zero():
-    made = log_ratio_of_means(Means([1, 0, 2], 1, 9), Means([-1, 2, 1], 1, 9))
-    assert np.isnan(made.estimate).tolist() == [True, True, False]
-    assert made.note.tolist() == [OPPOSITE_SIGNS, OPPOSITE_SIGNS, ""]
+def test_ratio_of_means_needs_one_sign():
+    result = log_ratio_of_means(Means([1, 0, 2], 1, 9), Means([-1, 2, 1], 1, 9))
+    assert np.isnan(result.estimate).tolist() == [True, True, False]
+    assert result.note.tolist() == [OPPOSITE_SIGNS, OPPOSITE_SIGNS, ""]
 
 
-def test_missing_numbers_stay_missing_in_columns_too():
+def test_missing_numbers_remain_missing():
     frame = pd.DataFrame({"mean": [1.0, np.nan], "sd": [1.0, 2.0], "n": pd.array([9, 10], "Int64")})
     arm = Means(frame["mean"], frame["sd"], frame["n"])
-    made = mean_difference(arm, Means(0, 1, 10))
-    assert made.estimate[0] == 1
-    assert np.isnan([made.estimate[1], made.variance[1]]).all()
+    result = mean_difference(arm, Means(0, 1, 10))
+    assert result.estimate[0] == 1
+    assert np.isnan([result.estimate[1], result.variance[1]]).all()
     counts = log_odds_ratio(Counts([np.nan, 0], [9, np.nan]), Counts(0, 9), correction=0.5)
     assert np.isnan(counts.estimate).all()
     assert counts.note.tolist() == ["", ""]
@@ -180,7 +180,7 @@ def test_missing_numbers_stay_missing_in_columns_too():
         (lambda: log_rate(Rates(1, 1), correction=-0.5), r"^correction must be more than 0"),
     ],
 )
-def test_numbers_that_cannot_be_are_named(make, message):
+def test_invalid_numbers_are_rejected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -208,7 +208,7 @@ def _same(first, second, sign=1.0, unit=1.0):
 
 
 @given(arm=means, comparator=means)
-def test_swapping_arms_of_means_changes_the_sign_only(arm, comparator):
+def test_swapping_means_changes_only_the_sign(arm, comparator):
     for effect in (
         mean_difference,
         log_ratio_of_means,
@@ -219,31 +219,31 @@ def test_swapping_arms_of_means_changes_the_sign_only(arm, comparator):
 
 
 @given(arm=counts(), comparator=counts(), correction=st.sampled_from([None, 0.5]))
-def test_swapping_arms_of_counts_changes_the_sign_only(arm, comparator, correction):
+def test_swapping_counts_changes_only_the_sign(arm, comparator, correction):
     for effect in (log_odds_ratio, log_risk_ratio, risk_difference):
-        there = effect(arm, comparator, correction=correction)
-        _same(there, effect(comparator, arm, correction=correction), sign=-1)
+        forward = effect(arm, comparator, correction=correction)
+        _same(forward, effect(comparator, arm, correction=correction), sign=-1)
 
 
 @given(arm=counts(), comparator=counts(), correction=st.sampled_from([None, 0.5]))
-def test_counting_those_without_the_event_turns_the_odds_ratio(arm, comparator, correction):
-    turned = [Counts(x.n - x.events, x.n) for x in (arm, comparator)]
-    there = log_odds_ratio(arm, comparator, correction=correction)
-    back = log_odds_ratio(*turned, correction=correction)
-    np.testing.assert_allclose(there.estimate, -back.estimate, atol=1e-12)
-    np.testing.assert_allclose(there.variance, back.variance)
+def test_complement_inverts_the_odds_ratio(arm, comparator, correction):
+    complements = [Counts(x.n - x.events, x.n) for x in (arm, comparator)]
+    forward = log_odds_ratio(arm, comparator, correction=correction)
+    backward = log_odds_ratio(*complements, correction=correction)
+    np.testing.assert_allclose(forward.estimate, -backward.estimate, atol=1e-12)
+    np.testing.assert_allclose(forward.variance, backward.variance)
 
 
 @given(arm=rates, comparator=rates, correction=st.sampled_from([None, 0.5]), unit=positive)
-def test_rate_ratio_swaps_and_forgets_the_unit_of_time(arm, comparator, correction, unit):
-    there = log_rate_ratio(arm, comparator, correction=correction)
-    _same(there, log_rate_ratio(comparator, arm, correction=correction), sign=-1)
+def test_rate_ratio_does_not_depend_on_the_unit_of_time(arm, comparator, correction, unit):
+    forward = log_rate_ratio(arm, comparator, correction=correction)
+    _same(forward, log_rate_ratio(comparator, arm, correction=correction), sign=-1)
     scaled = [Rates(x.events, x.time * unit) for x in (arm, comparator)]
-    _same(there, log_rate_ratio(*scaled, correction=correction))
+    _same(forward, log_rate_ratio(*scaled, correction=correction))
 
 
 @given(arm=means, comparator=means, unit=positive)
-def test_the_unit_of_the_outcome(arm, comparator, unit):
+def test_unit_of_the_outcome(arm, comparator, unit):
     scaled = [Means(x.mean * unit, x.sd * unit, x.n) for x in (arm, comparator)]
     _same(mean_difference(*scaled), mean_difference(arm, comparator), unit=unit)
     _same(log_ratio_of_means(*scaled), log_ratio_of_means(arm, comparator))

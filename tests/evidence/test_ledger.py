@@ -1,7 +1,7 @@
-"""What became of every row of the nine extractions: followed to its row and back, with its numbers.
+"""The ledger: where every row of the nine extractions went, with its numbers.
 
 The extractions themselves are not shipped. Their row counts are pinned here, and the ledger holds
-their numbers as text, so that a row dropped from `data/` or a number changed by hand is found.
+their numbers as text, so that a row missing from `data/` or a number changed by hand is detected.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nmda_bayes.evidence.faults import typed
-from nmda_bayes.evidence.reading import read_sheet
-from nmda_bayes.evidence.tables import LEDGERS
+from nmda_bayes.evidence.schema import LEDGERS
+from nmda_bayes.evidence.table_io import read_text_table
+from nmda_bayes.evidence.validate import validate_table
 
 #: Rows of each file of each extraction, its header not counted.
 EXTRACTED = {
@@ -43,29 +43,29 @@ KEYS = {
     "concentrations": ["report", "analyte_reported", "regimen", "time_hours"],
 }
 
-#: Columns of an extraction that stand here under another name.
+#: Columns of an extraction that were renamed.
 RENAMED = {
     "n_randomised_arm": "n_randomised",
     "clinical_condition": "cochrane_condition",
     "duration_of_administration": "cochrane_duration",
     "medicine_dose": "cochrane_dose_class",
 }
-#: Typed once and now derived from `schedule` at loading, which other tests hold to these numbers.
+#: Columns that are now derived from `schedule` at loading; other tests compare these numbers.
 DERIVED = {"total_dose_mg_per_kg", "daily_dose_mg", "infusion_hours", "n_administrations"}
 DERIVED |= {"treatment_days"}
 
 FACTORS = {"sign_turned": -1.0, "percent_to_proportion": 0.01}
-#: What a turned sign and a percentage leave as it is.
-UNTOUCHED = {"n", "n_treat", "n_control", "events", "sd", "se", "time_hours", "scale_max"}
-TURNED = {"ci_low": "ci_high", "ci_high": "ci_low"}
+#: Columns that neither a change of sign nor a percentage affects.
+UNAFFECTED = {"n", "n_treat", "n_control", "events", "sd", "se", "time_hours", "scale_max"}
+EXCHANGED = {"ci_low": "ci_high", "ci_high": "ci_low"}
 
 Tables = dict[str, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
 def ledger(data) -> pd.DataFrame:
-    frame, faults = typed(read_sheet(data / "ledger.csv"), LEDGERS["ledger"])
-    assert not faults
+    frame, issues = validate_table(read_text_table(data / "ledger.csv"), LEDGERS["ledger"])
+    assert not issues
     return frame
 
 
@@ -83,8 +83,8 @@ def read_tables(folder: Path) -> Tables:
     return out
 
 
-def lost(ledger: pd.DataFrame, tables: Tables) -> list[str]:
-    """List what does not follow: lines without a row, rows without a line, fates that differ."""
+def mismatches(ledger: pd.DataFrame, tables: Tables) -> list[str]:
+    """Lines without a row, rows without a line, and fates that differ."""
     out = []
     for name, frame in tables.items():
         lines = ledger[ledger["data_table"] == name]
@@ -97,12 +97,12 @@ def lost(ledger: pd.DataFrame, tables: Tables) -> list[str]:
         for line in lines[lines["fate"] != "merged"].itertuples():
             reason = unusable.get(line.data_key, "")
             if (line.fate == "used") != (reason == "") or line.reason != reason:
-                out.append(f"{line.data_key}: {line.fate} {line.reason}, there {reason}")
+                out.append(f"{line.data_key}: {line.fate} {line.reason}, in data {reason}")
     return out
 
 
-def misread(ledger: pd.DataFrame, tables: Tables) -> list[str]:
-    """List numbers that are not, in `data/`, what the extraction had, as `conversion` says."""
+def changed_numbers(ledger: pd.DataFrame, tables: Tables) -> list[str]:
+    """Numbers in `data/` that differ from the extraction, apart from the `conversion`."""
     rows = {
         name: tables[name][~tables[name].index.duplicated()].to_dict("index")
         for name in set(ledger["data_table"])
@@ -111,75 +111,70 @@ def misread(ledger: pd.DataFrame, tables: Tables) -> list[str]:
     for line in ledger[ledger["conversion"] != "another_reading"].itertuples():
         row = rows[line.data_table].get(line.data_key, {})
         for cell in filter(None, re.split(r"; (?=[a-z_]+=)", line.value)):
-            column, _, said = cell.partition("=")
+            column, _, text = cell.partition("=")
             column = RENAMED.get(column, column)
             if column in DERIVED and column not in row:
                 continue
             if line.data_table == "pharmacokinetics" and column == "value":
                 column = "value_reported"
-            here = row.get(
-                TURNED.get(column, column) if line.conversion == "sign_turned" else column
+            value = row.get(
+                EXCHANGED.get(column, column) if line.conversion == "sign_turned" else column
             )
-            if not _agree(said, here, line.conversion, column):
-                out.append(f"{line.folder} {line.table} {line.source_row} {cell}: {here}")
+            if not _agree(text, value, line.conversion, column):
+                out.append(f"{line.folder} {line.table} {line.source_row} {cell}: {value}")
     return out
 
 
-def _agree(said: str, here: str | None, conversion: str, column: str) -> bool:
-    if here == "" or here is None:
-        return here is not None and conversion == "not_carried"
-    factor = 1.0 if column in UNTOUCHED else FACTORS.get(conversion, 1.0)
-    if factor == 1.0 and said.replace("≤", "<=") == here:
+def _agree(text: str, value: str | None, conversion: str, column: str) -> bool:
+    if value == "" or value is None:
+        return value is not None and conversion == "not_carried"
+    factor = 1.0 if column in UNAFFECTED else FACTORS.get(conversion, 1.0)
+    if factor == 1.0 and text.replace("≤", "<=") == value:
         return True
     try:
-        there, mine = float(said), float(here)
+        extracted, carried = float(text), float(value)
     except ValueError:
         return False
-    return abs(there * factor - mine) < 1e-12 * max(1.0, abs(mine))
+    return abs(extracted * factor - carried) < 1e-12 * max(1.0, abs(carried))
 
 
 @pytest.mark.parametrize(
     ("folder", "name", "rows"),
     [(folder, name, n) for folder, files in EXTRACTED.items() for name, n in files.items()],
 )
-def test_every_row_of_every_extraction_has_a_line(ledger, folder, name, rows):
-    mine = ledger[(ledger["folder"] == folder) & (ledger["table"] == name)]
-    assert mine["source_row"].tolist() == list(range(2, rows + 2))
+def test_every_row_of_an_extraction_has_a_line(ledger, folder, name, rows):
+    lines = ledger[(ledger["folder"] == folder) & (ledger["table"] == name)]
+    assert lines["source_row"].tolist() == list(range(2, rows + 2))
 
 
-def test_there_is_no_line_of_anything_else(ledger):
-    assert len(ledger) == sum(sum(files.values()) for files in EXTRACTED.values()) == 2615
+def test_ledger_has_no_other_lines(ledger):
+    assert len(ledger) == sum(sum(files.values()) for files in EXTRACTED.values())
 
 
-def test_every_line_leads_to_one_row_and_every_row_has_a_line(ledger, tables):
-    assert lost(ledger, tables) == []
+def test_lines_and_rows_correspond(ledger, tables):
+    assert mismatches(ledger, tables) == []
 
 
-def test_every_number_is_the_one_that_was_extracted(ledger, tables):
-    assert misread(ledger, tables) == []
+def test_numbers_are_those_extracted(ledger, tables):
+    assert changed_numbers(ledger, tables) == []
     assert ledger["value"].ne("").sum() > 2400
 
 
-def test_every_change_of_a_number_is_one_that_the_readme_names(ledger):
-    counts = ledger["conversion"].value_counts().to_dict()
-    assert {k: v for k, v in counts.items() if k} == {
-        "not_carried": 102,
-        "percent_to_proportion": 12,
-        "sign_turned": 10,
-        "another_reading": 1,
-    }
-    # A number of a result is used only as it is or converted; arms may lack a place for words.
+def test_conversions(ledger):
+    described = next(c for c in LEDGERS["ledger"].columns if c.name == "conversion")
+    assert set(ledger["conversion"]) == {*described.choices, ""}
+    # Only arms, whose text has no column, are used although a number was not carried.
     dropped = ledger[(ledger["conversion"] == "not_carried") & (ledger["fate"] == "used")]
     assert set(dropped["table"]) == {"arms"}
 
 
-def test_what_was_merged_says_with_what(ledger, tables):
+def test_merged_rows_name_the_other_row(ledger, tables):
     merged = ledger[ledger["fate"] == "merged"]
     assert (merged["reason"] != "").all()
     # A merged line's row has a line of its own, of another extraction or of another study.
-    own = ledger[ledger["fate"] != "merged"].set_index(["data_table", "data_key"]).index
+    others = ledger[ledger["fate"] != "merged"].set_index(["data_table", "data_key"]).index
     for line in merged.itertuples():
-        assert (line.data_table, line.data_key) in own
+        assert (line.data_table, line.data_key) in others
     pairs = merged[merged["table"].isin(["studies", "arms"])]
     for line in pairs.itertuples():
         assert tables[line.data_table].loc[line.data_key, "merged_from"].startswith(line.folder)
@@ -211,30 +206,30 @@ def _change(tables: Tables, name: str, key: str, column: str, value: str) -> Tab
     ],
 )
 @pytest.mark.parametrize("change", ["digit", "sign", "blank"])
-def test_a_number_changed_by_hand_is_found(ledger, tables, name, column, change):
+def test_number_changed_by_hand_is_detected(ledger, tables, name, column, change):
     numbers = pd.to_numeric(tables[name][column], errors="coerce")
     keys = numbers.index[numbers.abs() > 0]
     key = keys[len(keys) // 3]
-    there = str(tables[name].loc[key, column])
-    turned = there.removeprefix("-") if there.startswith("-") else f"-{there}"
-    changed = {"digit": f"{there}1", "sign": turned, "blank": ""}[change]
+    value = str(tables[name].loc[key, column])
+    negated = value.removeprefix("-") if value.startswith("-") else f"-{value}"
+    changed = {"digit": f"{value}1", "sign": negated, "blank": ""}[change]
     lines = ledger[ledger["data_table"] == name]
-    found = misread(lines, _change(tables, name, key, column, changed))
-    assert {fault.rsplit(": ", 1)[1] for fault in found} == {changed}
+    texts = changed_numbers(lines, _change(tables, name, key, column, changed))
+    assert {text.rsplit(": ", 1)[1] for text in texts} == {changed}
 
 
-def test_a_row_dropped_or_made_up_is_found(ledger, tables):
+def test_missing_or_invented_row_is_detected(ledger, tables):
     fewer = {**tables, "results": tables["results"].iloc[1:]}
-    assert [fault.split()[:2] for fault in lost(ledger, fewer)] == [["no", "row"]]
+    assert [issue.split()[:2] for issue in mismatches(ledger, fewer)] == [["no", "row"]]
     first = tables["results"].iloc[[0]]
     twice = {**tables, "results": pd.concat([tables["results"], first])}
-    assert len(lost(ledger, twice)) == 1
+    assert len(mismatches(ledger, twice)) == 1
     more = pd.concat([tables["results"], first.set_axis(["A | b | c | d"])])
-    assert lost(ledger, {**tables, "results": more}) == ["no line for A | b | c | d"]
+    assert mismatches(ledger, {**tables, "results": more}) == ["no line for A | b | c | d"]
 
 
-def test_a_row_taken_back_into_use_is_found(ledger, tables):
+def test_unusable_row_marked_usable_is_detected(ledger, tables):
     results = tables["results"]
     key = results.index[results["unusable"] != ""][0]
-    (fault,) = lost(ledger, _change(tables, "results", key, "unusable", ""))
-    assert fault.startswith(key)
+    (issue,) = mismatches(ledger, _change(tables, "results", key, "unusable", ""))
+    assert issue.startswith(key)

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from nmda_bayes.evidence import evidence_map, load_evidence
-from nmda_bayes.evidence.follow_up import WINDOW_LABELS, time_windows
-from nmda_bayes.evidence.map import evidence_cells
+from nmda_bayes.evidence.network import evidence_cells
+from nmda_bayes.evidence.tree import WINDOW_LABELS, time_windows
 
 ALL = ("agent", "condition", "outcome", "time")
 
@@ -17,7 +17,7 @@ def cells(base):
     return evidence_cells(base, ALL)
 
 
-def test_every_window_is_in_sight(cells, base):
+def test_map_has_every_window(cells, base):
     assert cells["studies"].dims == ALL
     assert cells["people"].dims == ALL
     assert cells["studies"].dtype.kind == cells["people"].dtype.kind == "i"
@@ -26,7 +26,7 @@ def test_every_window_is_in_sight(cells, base):
     assert (cells["studies"] == 0).mean() > 0.9
 
 
-def test_windows_split_the_map_and_lose_no_trial(cells, base):
+def test_windows_lose_no_trial(cells, base):
     whole = evidence_cells(base)
     assert (cells["studies"].max("time") <= whole["studies"]).all()
     assert (cells["studies"].sum("time") >= whole["studies"]).all()
@@ -34,41 +34,48 @@ def test_windows_split_the_map_and_lose_no_trial(cells, base):
     assert whole["studies"].equals(evidence_map(base))
 
 
-def test_people_and_trials_go_together(cells):
+def test_no_people_without_trials(cells):
     assert not ((cells["people"] > 0) & (cells["studies"] == 0)).any()
 
 
-def test_a_trial_worked_by_hand(cells):
+def test_single_trial_cell(cells):
     # Sigtermans2009: S-ketamine over 4.2 days in 30 people with CRPS, pain at 1 week (4 days on).
-    here = cells.sel(agent="s_ketamine", condition="crps", outcome="pain_intensity")
-    assert here["studies"].sel(time="to_1_week").item() == 1
-    assert here["people"].sel(time="to_1_week").item() == 30
+    cell = cells.sel(agent="s_ketamine", condition="crps", outcome="pain_intensity")
+    assert cell["studies"].sel(time="to_1_week").item() == 1
+    assert cell["people"].sel(time="to_1_week").item() == 30
+
+
+def _arms(n_administrations):
+    arm = {"study": "A", "infusion_hours": 0.5, "treatment_days": float("nan")}
+    return pd.DataFrame([arm | {"n_administrations": n_administrations}])
 
 
 @pytest.mark.parametrize(
-    ("hours", "window", "word"),
+    ("hours", "reported", "window"),
     [
-        (0.25, "", "during"), (0.5, "", "during"), (1.0, "", "to_24_hours"),
-        (24.5, "", "to_24_hours"), (24.6, "", "to_1_week"), (168.5, "", "to_1_week"),
-        (169, "", "to_3_months"), (2190.5, "", "to_3_months"), (2191, "", "later"),
-        (None, "immediate", "to_1_week"), (None, "short", "to_3_months"),
-        (None, "medium", "later"), (None, "", "unknown"),
+        (0.25, "", "during"),
+        (0.5, "", "during"),
+        (1.0, "", "to_24_hours"),
+        (24.5, "", "to_24_hours"),
+        (24.6, "", "to_1_week"),
+        (168.5, "", "to_1_week"),
+        (169, "", "to_3_months"),
+        (2190.5, "", "to_3_months"),
+        (2191, "", "later"),
+        (None, "immediate", "to_1_week"),
+        (None, "short", "to_3_months"),
+        (None, "medium", "later"),
+        (None, "", "unknown"),
     ],
-)  # fmt: skip
-def test_the_window_counts_from_the_end_of_treatment(hours, window, word):
-    arms = pd.DataFrame(
-        {"study": ["A"], "n_administrations": [1.0], "infusion_hours": [0.5],
-         "treatment_days": [float("nan")]}
-    )  # fmt: skip
-    rows = pd.DataFrame({"study": ["A"], "time_hours": [hours], "time_window": [window]})
-    assert time_windows(rows.astype({"time_hours": float}), arms).tolist() == [word]
+)
+def test_windows_start_at_the_end_of_treatment(hours, reported, window):
+    arms = _arms(n_administrations=1.0)
+    rows = pd.DataFrame({"study": ["A"], "time_hours": [hours], "time_window": [reported]})
+    assert time_windows(rows.astype({"time_hours": float}), arms).tolist() == [window]
 
 
-def test_a_course_whose_end_is_not_known_has_no_window():
-    arms = pd.DataFrame(
-        {"study": ["A"], "n_administrations": [3.0], "infusion_hours": [0.5],
-         "treatment_days": [float("nan")]}
-    )  # fmt: skip
+def test_unknown_end_of_treatment_has_no_window():
+    arms = _arms(n_administrations=3.0)
     rows = pd.DataFrame({"study": ["A"], "time_hours": [24.0]})
     assert time_windows(rows, arms).tolist() == ["unknown"]
 
@@ -85,7 +92,7 @@ FLAT = pd.DataFrame(
 )
 
 
-def test_people_count_once_in_a_cell_whatever_the_rows():
+def test_people_count_once_per_cell():
     tree = load_evidence(FLAT)
     assert evidence_cells(tree, ["agent"])["people"].to_series().to_dict() == {
         "placebo": 20,
@@ -98,6 +105,6 @@ def test_people_count_once_in_a_cell_whatever_the_rows():
 
 
 @pytest.mark.parametrize("by", [(), ("agent", "agent"), ("agent", "dose")])
-def test_other_dims_are_refused(base, by):
-    with pytest.raises(ValueError, match="by is some of agent, condition, outcome, time"):
+def test_invalid_dims_are_rejected(base, by):
+    with pytest.raises(ValueError, match="by must be some of agent, condition, outcome, time"):
         evidence_cells(base, by)

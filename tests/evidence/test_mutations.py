@@ -1,4 +1,4 @@
-"""Broken tables, 2,000 with the slow ones: each loads, or is refused with place and mend."""
+"""Mutated tables, 2,000 with the slow ones: each loads, or is rejected with place and hint."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from nmda_bayes.design import build_design
-from nmda_bayes.errors import EvidenceError, InputError
-from nmda_bayes.evidence import load_evidence, table, write_evidence
-from tests.evidence.test_write import PRINTED, assert_same
-from tests.specs import TRIALS, binary_table, outcome, spec
+from nmda_bayes.errors import CODES, EvidenceError, InputError
+from nmda_bayes.evidence import load_evidence, to_frame, write_evidence
+from tests.evidence.test_write import TABLES, assert_same
+from tests.support.specs import TRIALS, binary_table, outcome, spec
 
-#: Found by a seed that never changes, so that a failure is one for everybody. Nothing is shrunk:
-#: the whole table is printed, and it is small.
+#: The seed is fixed, so that a failure is reproducible. Nothing is shrunk: the tables are small.
 FIXED = settings(
     derandomize=True,
     database=None,
@@ -86,7 +85,7 @@ def draw_cells(draw: st.DrawFn, cells: Cells) -> Cells:
 
 
 def draw_bytes(draw: st.DrawFn, cells: Cells) -> bytes:
-    """Write a table as some program would, and now and then break the file itself."""
+    """Write a table as some program would, and sometimes damage the file."""
     separator = draw(st.sampled_from([*[","] * 6, ";", "\t", "|"]))
     quoting = draw(st.sampled_from([*[csv.QUOTE_MINIMAL] * 4, csv.QUOTE_ALL, csv.QUOTE_NONE]))
     if separator == ";":
@@ -114,13 +113,13 @@ def cells_of(text: str) -> Cells:
 
 @st.composite
 def flat_files(draw: st.DrawFn) -> bytes:
-    text = draw(st.sampled_from(list(PRINTED.values())))
+    text = draw(st.sampled_from(list(TABLES.values())))
     return draw_bytes(draw, draw_cells(draw, cells_of(text)) or [[]])
 
 
 @st.composite
-def broken_folders(draw: st.DrawFn) -> dict[str, bytes]:
-    """Break one or two tables of a small folder."""
+def mutated_folders(draw: st.DrawFn) -> dict[str, bytes]:
+    """Mutate one or two tables of a small folder."""
     tables = {name: text.encode() for name, text in FOLDER.items()}
     for name in draw(st.lists(st.sampled_from(list(tables)), min_size=1, max_size=2)):
         tables[name] = draw_bytes(draw, draw_cells(draw, cells_of(FOLDER[name])) or [[]])
@@ -150,72 +149,72 @@ SPECS = {
 }
 
 
-def load_or_be_told(source: Path) -> bool:
-    """Load and use evidence; what is refused must say where and what to do."""
+def load_and_build(source: Path) -> None:
+    """Load evidence and build a design; every error must have a code, a file and a hint."""
     try:
         tree = load_evidence(source)
-    except EvidenceError as refused:
-        for fault in refused.faults:
-            assert fault.message, fault
-            assert fault.mend, fault
-            assert fault.file, fault
-        return False
-    kinds = set(table(tree, "results")["kind"])
-    one = "binary" if "binary" in kinds else "continuous" if kinds else "contrasts"
+    except EvidenceError as error:
+        for issue in error.issues:
+            assert issue.code in CODES, issue
+            assert issue.message, issue
+            assert issue.hint, issue
+            assert issue.file, issue
+        return
+    kinds = set(to_frame(tree, "results")["kind"])
+    kind = "binary" if "binary" in kinds else "continuous" if kinds else "contrasts"
     try:
-        build_design(SPECS[one], tree)
-    except InputError as refused:
-        assert all(fault.mend and fault.message for fault in refused.faults)
-    return True
+        build_design(SPECS[kind], tree)
+    except InputError as error:
+        assert all(issue.hint and issue.message for issue in error.issues)
 
 
-def a_flat_file(raw: bytes) -> None:
+def check_file(raw: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mine.csv"
+        path = Path(folder) / "trials.csv"
         path.write_bytes(raw)
-        load_or_be_told(path)
+        load_and_build(path)
 
 
-def a_folder(tables: dict[str, bytes]) -> None:
+def check_folder(tables: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, raw in tables.items():
             (Path(folder) / name).write_bytes(raw)
-        load_or_be_told(Path(folder))
+        load_and_build(Path(folder))
 
 
 @settings(FIXED, max_examples=25)
 @given(flat_files())
-def test_a_mutated_flat_table_loads_or_is_refused(raw):
-    a_flat_file(raw)
+def test_mutated_flat_table_loads_or_is_rejected(raw):
+    check_file(raw)
 
 
 @settings(FIXED, max_examples=8)
-@given(broken_folders())
-def test_a_mutated_folder_loads_or_is_refused(tables):
-    a_folder(tables)
+@given(mutated_folders())
+def test_mutated_folder_loads_or_is_rejected(tables):
+    check_folder(tables)
 
 
 @pytest.mark.slow
 @settings(FIXED, max_examples=1500)
 @given(flat_files())
-def test_1500_mutated_flat_tables_load_or_are_refused(raw):
-    a_flat_file(raw)
+def test_1500_mutated_flat_tables(raw):
+    check_file(raw)
 
 
 @pytest.mark.slow
 @settings(FIXED, max_examples=500)
-@given(broken_folders())
-def test_500_mutated_folders_load_or_are_refused(tables):
-    a_folder(tables)
+@given(mutated_folders())
+def test_500_mutated_folders(tables):
+    check_folder(tables)
 
 
-def made(frame: pd.DataFrame) -> xr.DataTree:
+def loaded(frame: pd.DataFrame) -> xr.DataTree:
     return load_evidence(frame.reset_index(drop=True))
 
 
 @st.composite
-def sound_tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Make a right table: trials of one to three arms, counts or means, with odd names."""
+def valid_tables(draw: st.DrawFn) -> pd.DataFrame:
+    """A valid table: trials of one to three arms, counts or means, with unusual names."""
     kind = draw(st.sampled_from(["counts", "means", "intervals"]))
     word = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
     names = draw(st.lists(word, min_size=1, max_size=4, unique=True))
@@ -237,52 +236,54 @@ def sound_tables(draw: st.DrawFn) -> pd.DataFrame:
 
 
 @settings(FIXED, max_examples=4)
-@given(sound_tables())
-def test_what_is_written_loads_as_the_same(frame):
-    tree = made(frame)
+@given(valid_tables())
+def test_written_evidence_loads_as_the_same(frame):
+    tree = loaded(frame)
     with tempfile.TemporaryDirectory() as folder:
         assert_same(tree, load_evidence(write_evidence(tree, Path(folder) / "out.csv")))
 
 
 @settings(FIXED, max_examples=4)
-@given(sound_tables(), st.randoms(use_true_random=False))
-def test_the_order_of_rows_and_columns_changes_nothing_but_order(frame, random):
+@given(valid_tables(), st.randoms(use_true_random=False))
+def test_order_of_rows_and_columns_is_irrelevant(frame, random):
     order, columns = list(range(len(frame))), list(frame)
     random.shuffle(order)
     random.shuffle(columns)
-    tree, other = made(frame), made(frame.iloc[order][columns])
+    tree, other = loaded(frame), loaded(frame.iloc[order][columns])
     assert other.attrs["evidence_hash"] == tree.attrs["evidence_hash"]
     for name in ("studies", "arms", "results"):
         key = "study" if name == "studies" else "arm"
-        one, two = (table(each, name).sort_values(key, ignore_index=True) for each in (tree, other))
-        shown = [c for c in one if c not in ("line", "row")]
-        pd.testing.assert_frame_equal(one[shown], two[shown])
+        before, after = (
+            to_frame(each, name).sort_values(key, ignore_index=True) for each in (tree, other)
+        )
+        shown = [c for c in before if c not in ("line", "row")]
+        pd.testing.assert_frame_equal(before[shown], after[shown])
 
 
 @settings(FIXED, max_examples=8)
-@given(sound_tables())
-def test_the_names_of_studies_change_nothing_but_names(frame):
+@given(valid_tables())
+def test_names_of_studies_are_irrelevant(frame):
     names = {name: f"Trial {i}" for i, name in enumerate(dict.fromkeys(frame["study"]))}
-    tree, other = made(frame), made(frame.assign(study=frame["study"].map(names)))
+    tree, other = loaded(frame), loaded(frame.assign(study=frame["study"].map(names)))
     named = ["study", "arm"]
     for name in ("studies", "arms", "results"):
-        one, two = table(tree, name), table(other, name)
+        before, after = to_frame(tree, name), to_frame(other, name)
         pd.testing.assert_frame_equal(
-            one.drop(columns=named, errors="ignore"), two.drop(columns=named, errors="ignore")
+            before.drop(columns=named, errors="ignore"), after.drop(columns=named, errors="ignore")
         )
-        assert one["study"].map(names).tolist() == two["study"].tolist()
+        assert before["study"].map(names).tolist() == after["study"].tolist()
 
 
 @pytest.mark.parametrize("order", [[6, 5, 4, 3, 2, 1, 0], [3, 0, 6, 2, 5, 1, 4]])
-def test_a_design_is_the_same_whatever_the_order_of_rows(order):
+def test_design_does_not_depend_on_the_order_of_rows(order):
     frame = binary_table(TRIALS)
-    one, other = (
-        build_design(spec(outcome("binomial", measures=["harm"])), made(rows))
+    designs = [
+        build_design(spec(outcome("binomial", measures=["harm"])), loaded(rows))
         for rows in (frame, frame.iloc[order])
-    )
-    seen = [
-        each["outcomes/pain"].to_dataset().to_dataframe().sort_index()[["exposure", "events", "n"]]
-        for each in (one, other)
     ]
-    assert len(seen[0]) == 7
-    pd.testing.assert_frame_equal(*seen)
+    outcomes = [
+        each["outcomes/pain"].to_dataset().to_dataframe().sort_index()[["exposure", "events", "n"]]
+        for each in designs
+    ]
+    assert len(outcomes[0]) == 7
+    pd.testing.assert_frame_equal(*outcomes)

@@ -2,13 +2,18 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from nmda_bayes.evidence import load_evidence
 
 DOSES = np.concatenate([[0.0], np.geomspace(0.05, 9.0, 23)])
 CHAINS, DRAWS = 2, 60
@@ -18,7 +23,7 @@ def make_response(
     agents: Sequence[str] = ("ketamine", "s_ketamine", "memantine"),
     conditions: Sequence[str] = ("crps", "neuropathic_peripheral"),
     doses: np.ndarray = DOSES,
-    untried: Sequence[tuple[str, str]] = (("memantine", "crps"),),
+    untested: Sequence[tuple[str, str]] = (("memantine", "crps"),),
 ) -> xr.DataArray:
     rng = np.random.default_rng(1)
     shape = (len(agents), len(conditions), 1, CHAINS, DRAWS)
@@ -28,7 +33,7 @@ def make_response(
     d = doses[:, None, None]
     gain, risk = emax * d / (ed50 + d), 1 / (1 + np.exp(-(np.log(0.1 / 0.9) + slope * d)))
     trials = np.full((2, len(agents), len(conditions)), 3)
-    for a, c in untried:
+    for a, c in untested:
         if a in agents and c in conditions:
             trials[:, list(agents).index(a), list(conditions).index(c)] = 0
     top = np.where((trials.sum(-1) > 0), 3.0, np.nan)
@@ -48,7 +53,8 @@ def make_response(
             "tested_from": (("outcome", "agent"), top / 10),
             "tested_to": (("outcome", "agent"), top),
             "extrapolated": (
-                ("outcome", "agent", "dose"), ~(doses[None, None, :] <= top[..., None])
+                ("outcome", "agent", "dose"),
+                ~(doses[None, None, :] <= top[..., None]),
             ),
         },
         attrs={
@@ -56,7 +62,7 @@ def make_response(
             "baseline_risk": 0.1,
         },
         name="response",
-    )  # fmt: skip
+    )
 
 
 def make_window(response: xr.DataArray, *, draws: bool = False) -> xr.Dataset:
@@ -64,15 +70,15 @@ def make_window(response: xr.DataArray, *, draws: bool = False) -> xr.Dataset:
     added = response.sel(outcome="psychotomimetic", drop=True).reset_coords(drop=True) - 0.1
     good, safe = gain >= 10, added <= 0.1
     parts = {"p_benefit": good, "p_risk": safe, "p_both": good & safe}
-    found = xr.Dataset({k: v.mean(("chain", "draw")) for k, v in parts.items()})
+    window = xr.Dataset({k: v.mean(("chain", "draw")) for k, v in parts.items()})
     if draws:
-        found = found.assign(gain=gain, added_risk=added)
-    found = found.assign_coords(
+        window = window.assign(gain=gain, added_risk=added)
+    window = window.assign_coords(
         extrapolated=response["extrapolated"].any("outcome"),
         trials_benefit=response["trials"].isel(outcome=0, drop=True),
         trials_harm=response["trials"].isel(outcome=1, drop=True),
     )
-    found.attrs = {
+    window.attrs = {
         "benefit_at_least": 10.0,
         "risk_at_most": 0.1,
         "baseline_risk": 0.1,
@@ -81,7 +87,7 @@ def make_window(response: xr.DataArray, *, draws: bool = False) -> xr.Dataset:
         "benefit_label": "Pain intensity",
         "harm_label": "Psychotomimetic events",
     }
-    return found
+    return window
 
 
 def make_effects(
@@ -110,7 +116,8 @@ def make_effects(
             "raw_note": ("arm", note),
             "shrunk": (("chain", "draw", "arm"), 0.6 * centre + rng.normal(0, spread, shape)),
             "predicted": (
-                ("chain", "draw", "arm"), centre.mean() + rng.normal(0, 2 * spread, shape)
+                ("chain", "draw", "arm"),
+                centre.mean() + rng.normal(0, 2 * spread, shape),
             ),
         },
         coords={
@@ -122,7 +129,7 @@ def make_effects(
             "comparator": ("arm", np.array(["placebo"] * count, dtype=object)),
         },
         attrs={"scale": scale, "label": "Pain intensity"},
-    )  # fmt: skip
+    )
 
 
 def make_parameters(
@@ -153,10 +160,17 @@ def make_parameters(
 def make_map(agents: int = 8, conditions: int = 10, outcomes: int = 5) -> xr.Dataset:
     rng = np.random.default_rng(4)
     names = [
-        "pain_intensity", "psychotomimetic_any", "depressive_symptoms", "opioid_use",
-        "any_adverse_event", "serious_adverse_event", "nausea", "sedation", "dizziness",
+        "pain_intensity",
+        "psychotomimetic_any",
+        "depressive_symptoms",
+        "opioid_use",
+        "any_adverse_event",
+        "serious_adverse_event",
+        "nausea",
+        "sedation",
+        "dizziness",
         *(f"outcome_{i}" for i in range(outcomes)),
-    ][:outcomes]  # fmt: skip
+    ][:outcomes]
     counts = rng.poisson(0.35, (agents, conditions, outcomes)) * rng.integers(1, 5, (agents, 1, 1))
     counts[0, 0, 0] = 21
     if outcomes > 2:
@@ -197,6 +211,30 @@ def texts(figure: Figure) -> list[str]:
     return [t.get_text() for t in figure.findobj(Text) if t.get_text()]
 
 
+def full_text(figure: Figure) -> str:
+    """All text that a figure shows, without line breaks."""
+    return " ".join(" ".join(texts(figure)).split())
+
+
+def visible_axes(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def collection(axes: Axes, label: str, kind: type = Collection) -> Collection:
+    """The one collection of a kind whose label begins so."""
+    (match,) = (
+        c for c in axes.collections if str(c.get_label()).startswith(label) and isinstance(c, kind)
+    )
+    return match
+
+
+def overlapping(figure: Figure, shown: Sequence[Text]) -> list[tuple[str, str]]:
+    """Pairs of texts that overlap."""
+    renderer = figure.canvas.get_renderer()
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in shown]
+    return [(a, b) for (a, x), (b, y) in combinations(boxes, 2) if x.overlaps(y)]
+
+
 @pytest.fixture(autouse=True)
 def _no_pyplot_figure_is_left():
     yield
@@ -212,3 +250,19 @@ def response() -> xr.DataArray:
 @pytest.fixture
 def effects() -> xr.Dataset:
     return make_effects()
+
+
+@pytest.fixture(scope="session")
+def flat_evidence() -> xr.DataTree:
+    """Trials of several doses of two drugs; a third has no dose."""
+    rows = [
+        ("A", "placebo", 0, 2, 20),
+        ("A", "x", 5, 8, 21),
+        ("A", "x", 10, 9, 30),
+        ("B", "placebo", 0, 1, 10),
+        ("B", "x", 5, 3, 11),
+        ("B", "y", 500, 5, 12),
+        ("C", "z", None, 1, 9),
+        ("C", "placebo", 0, 1, 8),
+    ]
+    return load_evidence(pd.DataFrame(rows, columns=["study", "agent", "dose", "events", "n"]))

@@ -1,3 +1,5 @@
+"""Colours, text, and saving of figures."""
+
 import itertools
 import subprocess
 import sys
@@ -9,18 +11,20 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from nmda_bayes.figures import as_png, as_svg, plot_forest, style
-from nmda_bayes.figures.text import number, plain, words
+from nmda_bayes.figures.style import column_decimals, display_name, format_number, one_line
 from tests.figures.conftest import make_effects
 
 #: Series that meet in one panel.
 PANELS = {
-    "window": (style.BENEFIT.color, style.HARM.color, style.BOTH.color),
-    "forest": (style.BLACK, style.BLUE, style.PALE),
-    "prior and posterior": (style.BEFORE.color, style.AFTER.color),
-    "side by side": (style.BLACK, style.AFTER.color),
-    "dose-response": tuple(look.color for look in style.OUTCOME_LOOKS[:3]),
+    "window": (style.BENEFIT_STYLE.color, style.HARM_STYLE.color, style.BOTH_STYLE.color),
+    "forest": (style.BLACK, style.BLUE, style.LIGHT_GREY),
+    "prior and posterior": (style.PRIOR_STYLE.color, style.POSTERIOR_STYLE.color),
+    "side by side": (style.BLACK, style.POSTERIOR_STYLE.color),
+    "dose-response": tuple(look.color for look in style.OUTCOME_STYLES[:3]),
     "network": (style.BLUE, style.ORANGE),
 }
+
+
 #: Linear RGB seen without the middle cones: Machado, Oliveira and Fernandes 2009, severity 1.
 DEUTERANOPIA = np.array(
     [
@@ -29,6 +33,8 @@ DEUTERANOPIA = np.array(
         [-0.011820, 0.042940, 0.968881],
     ]
 )
+
+
 #: sRGB to CIE XYZ, over the D65 white.
 XYZ = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
@@ -46,25 +52,28 @@ def lab(rgb):
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_series_of_a_panel_differ_to_a_deuteranope(panel):
-    for one, other in itertools.combinations(PANELS[panel], 2):
-        seen = [lab(np.clip(DEUTERANOPIA @ linear(c), 0, 1)) for c in (one, other)]
-        assert np.linalg.norm(seen[0] - seen[1]) > 25, (one, other)
+def test_colours_differ_with_deuteranopia(panel):
+    for first, second in itertools.combinations(PANELS[panel], 2):
+        seen = [lab(np.clip(DEUTERANOPIA @ linear(c), 0, 1)) for c in (first, second)]
+        assert np.linalg.norm(seen[0] - seen[1]) > 25, (first, second)
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_series_of_a_panel_differ_in_grey(panel):
-    for one, other in itertools.combinations(PANELS[panel], 2):
-        assert abs(lab(linear(one))[0] - lab(linear(other))[0]) > 18, (one, other)
+def test_colours_differ_in_grey(panel):
+    for first, second in itertools.combinations(PANELS[panel], 2):
+        assert abs(lab(linear(first))[0] - lab(linear(second))[0]) > 18, (first, second)
 
 
-def test_looks_of_a_panel_differ_in_line_and_marker():
-    for looks in ((style.BENEFIT, style.HARM, style.BOTH), (style.BEFORE, style.AFTER)):
+def test_lines_and_markers_differ():
+    for looks in (
+        (style.BENEFIT_STYLE, style.HARM_STYLE, style.BOTH_STYLE),
+        (style.PRIOR_STYLE, style.POSTERIOR_STYLE),
+    ):
         assert len({str(look.linestyle) for look in looks}) == len(looks)
         assert len({look.marker for look in looks}) == len(looks)
 
 
-def test_text_from_data_is_never_mathematics():
+def test_text_from_data_is_not_math():
     name = r"$\frac{a}{$ <script>alert(1)</script> \$5"
     figure = plot_forest(make_effects(2, names=[name, r"$x_1$"]))
     shown = [t for t in figure.findobj(Text) if t.get_text()]
@@ -73,7 +82,7 @@ def test_text_from_data_is_never_mathematics():
     assert "<script>" not in as_svg(figure)
 
 
-def test_a_figure_keeps_its_style_when_saved_and_touches_no_setting(tmp_path, effects):
+def test_saving_keeps_style_and_changes_no_settings(tmp_path, effects):
     before = dict(matplotlib.rcParams)
     figure = plot_forest(effects)
     figure.savefig(tmp_path / "forest.pdf")
@@ -84,7 +93,7 @@ def test_a_figure_keeps_its_style_when_saved_and_touches_no_setting(tmp_path, ef
     assert dict(matplotlib.rcParams) == before
 
 
-def test_a_notebook_shows_the_figure_with_its_alternative_text(effects):
+def test_notebook_display_has_alternative_text(effects):
     figure = plot_forest(effects)
     bundle, metadata = figure._repr_mimebundle_(include=None, exclude=None)
     assert bundle["image/png"].startswith(b"\x89PNG")
@@ -92,7 +101,7 @@ def test_a_notebook_shows_the_figure_with_its_alternative_text(effects):
     assert as_png(figure, 30).startswith(b"\x89PNG")
 
 
-def test_figures_need_neither_pymc_nor_pyplot():
+def test_import_needs_neither_pymc_nor_pyplot():
     code = (
         "import sys, nmda_bayes.figures;"
         "print([m for m in ('pymc', 'pytensor', 'arviz', 'matplotlib.pyplot') if m in sys.modules])"
@@ -103,9 +112,13 @@ def test_figures_need_neither_pymc_nor_pyplot():
     assert done.stdout.strip() == "[]"
 
 
-def test_words():
-    assert words("s_ketamine") == "s ketamine"
-    assert plain("a\nb\x00\t c") == "a b c"
-    assert plain("x" * 50, 10) == "x" * 9 + "…"
-    assert number(-3.14159, 2) == "\N{MINUS SIGN}3.14"
-    assert number(-0.001, 1) == "0.0"
+def test_names_and_numbers_as_text():
+    assert display_name("s_ketamine") == "s ketamine"
+    assert one_line("a\nb\x00\t c") == "a b c"
+    assert one_line("x" * 50, 10) == "x" * 9 + "…"
+    assert format_number(-3.14159, 2) == "\N{MINUS SIGN}3.14"
+    assert format_number(-0.001, 1) == "0.0"
+
+
+def test_decimals_depend_on_the_span():
+    assert [column_decimals(x) for x in (100.0, 30.0, 4.0, 0.3, 0.0, np.nan)] == [1, 1, 2, 3, 2, 2]

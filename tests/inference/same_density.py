@@ -1,4 +1,4 @@
-"""Two graphs of one density, in other coordinates."""
+"""Whether two graphs have the same density, in different coordinates."""
 
 from __future__ import annotations
 
@@ -7,37 +7,44 @@ import pymc as pm
 import pytensor
 from numpy.testing import assert_allclose
 
-from nmda_bayes.model import CHEAP
+from nmda_bayes.model import PY_MODE
 
 
 def at_random(model: pm.Model, seed: int) -> dict[str, np.ndarray]:
-    """A point near the middle of the prior, on the sampler's coordinates."""
+    """A point near the centre of the prior, in the sampler's coordinates."""
     rng = np.random.default_rng(seed)
     return {name: 0.5 * rng.normal(size=np.shape(v)) for name, v in model.initial_point().items()}
 
 
 def assert_same_density(plain: pm.Model, fast: pm.Model) -> None:
-    """In other coordinates the density is the plain graph's, times what they stretch it by."""
+    """The density in other coordinates is that of the plain graph times the Jacobian."""
     values = fast.value_vars
     points = [at_random(fast, seed) for seed in (1, 2)]
     natural = pytensor.function(
-        values, fast.replace_rvs_by_values(fast.free_RVs), on_unused_input="ignore", **CHEAP
+        values, fast.replace_rvs_by_values(fast.free_RVs), on_unused_input="ignore", mode=PY_MODE
     )
-    stretch = pytensor.function(
+    jacobian = pytensor.function(
         values,
-        [c.log_jac_det(v) for v, rv in zip(values, fast.free_RVs, strict=True)
-         if (c := fast.rvs_to_transforms[rv]) is not None],
-        on_unused_input="ignore", **CHEAP,
-    )  # fmt: skip
-    of_plain = plain.compile_fn(plain.logp(jacobian=False), inputs=plain.value_vars, **CHEAP)
-    of_fast = fast.compile_logp(**CHEAP)
+        [
+            transform.log_jac_det(v)
+            for v, transform in zip(
+                values, map(fast.rvs_to_transforms.get, fast.free_RVs), strict=True
+            )
+            if transform is not None
+        ],
+        on_unused_input="ignore",
+        mode=PY_MODE,
+    )
+    of_plain = plain.compile_fn(plain.logp(jacobian=False), inputs=plain.value_vars, mode=PY_MODE)
+    of_fast = fast.compile_logp(mode=PY_MODE)
     for point in points:
         at = [point[v.name] for v in values]
-        backwards = {rv.name: x for rv, x in zip(fast.free_RVs, natural(*at), strict=True)}
-        here = {}
+        natural_values = {rv.name: x for rv, x in zip(fast.free_RVs, natural(*at), strict=True)}
+        plain_point = {}
         for rv in plain.free_RVs:
-            x, change = backwards[rv.name], plain.rvs_to_transforms[rv]
-            there = x if change is None else change.forward(x, *rv.owner.inputs).eval(**CHEAP)
-            here[plain.rvs_to_values[rv].name] = there
-        expected = of_plain(here) + sum(s.sum() for s in stretch(*at))
+            value, transform = natural_values[rv.name], plain.rvs_to_transforms[rv]
+            if transform is not None:
+                value = transform.forward(value, *rv.owner.inputs).eval(mode=PY_MODE)
+            plain_point[plain.rvs_to_values[rv].name] = value
+        expected = of_plain(plain_point) + sum(s.sum() for s in jacobian(*at))
         assert_allclose(of_fast(point), expected, rtol=1e-9)

@@ -1,4 +1,4 @@
-"""Trials drawn with a bias: a fit that allows for it finds it, and the effect behind it."""
+"""Simulated trials with a bias: the bias and the effect are recovered."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy import special, stats
 
 from nmda_bayes import inference
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.intervals import interval
-from tests import specs
+from nmda_bayes.intervals import credible_interval
+from tests.support import specs
 
 pytestmark = pytest.mark.slow
 EXACT = {"seed": 3, "method": "exact"}
@@ -26,8 +26,8 @@ def fitted(table: pd.DataFrame, *outcomes, **sampling) -> xr.Dataset:
 
 def assert_covers(posterior: xr.Dataset, **truth: float) -> None:
     for name, value in truth.items():
-        ends = interval(posterior[name])
-        assert float(ends["lower"]) < value < float(ends["upper"]), name
+        interval = credible_interval(posterior[name])
+        assert float(interval["lower"]) < value < float(interval["upper"]), name
 
 
 def contrasts(rng: np.random.Generator, count: int, effect: float) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def test_small_study_effects():
     table = contrasts(np.random.default_rng(1), 60, 0.2)
     table["estimate"] += 1.5 * table["se"]
     plain = fitted(table, pooled(), **EXACT)
-    assert float(plain["effect"].quantile(0.025)) > 0.4  # and the truth is 0.2
+    assert float(plain["effect"].quantile(0.025)) > 0.4  # the truth is 0.2
     posterior = fitted(table, pooled(small_study={"prior": WIDE}), **EXACT)
     assert_covers(posterior, effect=0.2, bias_small_study=1.5)
 
@@ -72,15 +72,15 @@ def test_risk_of_bias():
 
 
 def test_selection():
-    # 40 of some 75 trials are seen: all that are significant, a third of the others, few of those
-    # that point the wrong way.
+    # Some 40 of 75 trials are published: all significant ones, a third of the others, and few with
+    # an effect in the wrong direction.
     rng = np.random.default_rng(4)
     table = contrasts(rng, 75, 0.2)
     p = stats.norm.sf(table["estimate"] / table["se"])
-    seen = rng.uniform(size=len(p)) < np.select([p < 0.025, p < 0.5], [1.0, 0.35], 0.1)
-    table = table[seen].reset_index(drop=True)
+    published = rng.uniform(size=len(p)) < np.select([p < 0.025, p < 0.5], [1.0, 0.35], 0.1)
+    table = table[published].reset_index(drop=True)
     plain = fitted(table, pooled(), **EXACT)
-    assert float(plain["effect"].quantile(0.025)) > 0.22  # and the truth is 0.2
+    assert float(plain["effect"].quantile(0.025)) > 0.22  # the truth is 0.2
     flat = specs.prior("Beta", alpha=1, beta=1)
     part = {"steps": [0.025, 0.5], "priors": [flat, flat]}
     posterior = fitted(table, pooled(selection=part), **SAMPLED)
@@ -89,31 +89,28 @@ def test_selection():
 
 
 def test_unblinding():
-    # Nobody is relieved by the drug itself: who is disturbed says 3 points more.
+    # The drug has no benefit; patients with the harm report 3 points more.
     rng, count = np.random.default_rng(5), 32
     dose = np.tile([0.5, 1.0, 2.0, 4.0], count // 4)
-    usual, own = rng.normal(-2, 0.5, count), rng.normal(0, 0.8, count)
-    control, active = special.expit(usual), special.expit(usual + 0.6 * dose + own)
+    baseline, effect = rng.normal(-2, 0.5, count), rng.normal(0, 0.8, count)
+    control, active = special.expit(baseline), special.expit(baseline + 0.6 * dose + effect)
     start = rng.normal(0, 2, count)
     arms = []
-    for agent, given, told, shift in (
-        ("placebo", 0.0 * dose, control, 0.0), ("ketamine", dose, active, active - control),
-    ):  # fmt: skip
-        arms.append(pd.DataFrame({
-            "study": [f"T{k}" for k in range(count)], "agent": agent, "dose": given, "se": 0.2,
-            "n": 80, "events": rng.binomial(80, told), "mean": rng.normal(start + 3 * shift, 0.2),
-        }))  # fmt: skip
+    for agent, doses, risk in (("placebo", 0.0 * dose, control), ("ketamine", dose, active)):
+        columns = {"study": [f"T{k}" for k in range(count)], "agent": agent, "dose": doses}
+        columns |= {"se": 0.2, "n": 80, "events": rng.binomial(80, risk)}
+        columns["mean"] = rng.normal(start + 3 * (risk - control), 0.2)
+        arms.append(pd.DataFrame(columns))
     wide = pd.concat(arms)
     pain = wide.drop(columns="events").assign(outcome="pain")
     harm = wide.drop(columns=["mean", "se"]).assign(outcome="harm")
     table = pd.concat([pain, harm], ignore_index=True)
-    effect = {"slope": specs.parameter(location=specs.normal(0, 2))}
-    plain = fitted(pain, specs.outcome("normal", "linear", "arm", effect, better="higher"), **EXACT)
-    assert float(plain["slope"].quantile(0.025)) > 0.1  # and the truth is 0
+    slope = {"slope": specs.parameter(location=specs.normal(0, 2))}
+    plain = fitted(pain, specs.outcome("normal", "linear", "arm", slope, better="higher"), **EXACT)
+    assert float(plain["slope"].quantile(0.025)) > 0.1  # the truth is 0
     bias = {"unblinding": {"harm": "harm", "prior": WIDE}}
-    posterior = fitted(
-        table, specs.outcome("normal", "linear", "arm", effect, better="higher", bias=bias),
-        specs.outcome("binomial", "linear", "arm", effect, better="lower"), **SAMPLED,
-    )  # fmt: skip
+    pain_spec = specs.outcome("normal", "linear", "arm", slope, better="higher", bias=bias)
+    harm_spec = specs.outcome("binomial", "linear", "arm", slope, better="lower")
+    posterior = fitted(table, pain_spec, harm_spec, **SAMPLED)
     truth = {"pain::slope": 0.0, "pain::bias_unblinding": 3.0, "harm::slope": 0.6}
     assert_covers(posterior, **truth)

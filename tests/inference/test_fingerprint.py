@@ -1,4 +1,4 @@
-"""The fingerprint: one for what is the same, another for whatever could change a density."""
+"""Fingerprints: equal for equal graphs, different if the density could differ."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pymc as pm
 import pymc.dims as pmd
 import pytensor.tensor as pt
 import pytest
-from pymc.logprob.transforms import Transform
+from pymc.distributions.transforms import Transform
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from nmda_bayes.inference import fingerprint as told
-from nmda_bayes.inference.fingerprint import fingerprint
+from nmda_bayes.inference import compile_cache
+from nmda_bayes.inference.compile_cache import fingerprint
 
 
 class Scaled(Transform):
-    """A change of variables that holds a number."""
+    """A change of variables with a number."""
 
     name = "scaled"
 
@@ -51,10 +51,10 @@ def graph(
         effect = family(name, 0.0, sigma, dims="arm")
         pmd.Deterministic("double", effect * slope)
         pmd.Normal("seen", effect, 1.0, observed=pmd.math.as_xtensor([0.0, datum], dims=("arm",)))
-    made = freeze_dims_and_data(model)
+    frozen = freeze_dims_and_data(model)
     if transform is not None:
-        made.rvs_to_transforms[made[name]] = transform
-    return made
+        frozen.rvs_to_transforms[frozen[name]] = transform
+    return frozen
 
 
 OTHERS = {
@@ -63,42 +63,49 @@ OTHERS = {
     "a label": {"label": "c"},
     "a name": {"name": "relief"},
     "a family": {"family": pmd.Laplace},
-    "what is derived": {"slope": 3.5},
+    "a deterministic": {"slope": 3.5},
     "a transform": {"transform": Scaled(1.0)},
 }
 
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_another_graph_has_another_fingerprint(what: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(told, "KNOWN", (*told.KNOWN, __name__.partition(".")[0]))
-    found = fingerprint(graph(**OTHERS[what]))
-    assert found is not None
-    assert found != fingerprint(graph())
-    assert found == fingerprint(graph(**OTHERS[what]))
+    monkeypatch.setattr(
+        compile_cache, "VERSIONED", (*compile_cache.VERSIONED, __name__.partition(".")[0])
+    )
+    other = fingerprint(graph(**OTHERS[what]))
+    assert other is not None
+    assert other != fingerprint(graph())
+    assert other == fingerprint(graph(**OTHERS[what]))
 
 
-def test_numbers_within_a_transform_count(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(told, "KNOWN", (*told.KNOWN, __name__.partition(".")[0]))
-    one, other = (fingerprint(graph(transform=Scaled(by))) for by in (1.0, 2.0))
-    assert None not in (one, other)
-    assert one != other
+def test_numbers_in_a_transform(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        compile_cache, "VERSIONED", (*compile_cache.VERSIONED, __name__.partition(".")[0])
+    )
+    fingerprints = {fingerprint(graph(transform=Scaled(by))) for by in (1.0, 2.0)}
+    assert None not in fingerprints
+    assert len(fingerprints) == 2
 
 
-def test_so_do_graphs_within_a_transform(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(told, "KNOWN", (*told.KNOWN, __name__.partition(".")[0]))
-    found = {fingerprint(graph(transform=Scaled(pt.exp(pt.scalar("x")) + by))) for by in (1, 2)}
-    assert None not in found
-    assert len(found) == 2
+def test_graphs_in_a_transform(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        compile_cache, "VERSIONED", (*compile_cache.VERSIONED, __name__.partition(".")[0])
+    )
+    transforms = [Scaled(pt.exp(pt.scalar("x")) + by) for by in (1, 2)]
+    fingerprints = {fingerprint(graph(transform=transform)) for transform in transforms}
+    assert None not in fingerprints
+    assert len(fingerprints) == 2
 
 
-def test_another_line_of_code_makes_another_fingerprint(monkeypatch: pytest.MonkeyPatch):
+def test_other_code_has_another_fingerprint(monkeypatch: pytest.MonkeyPatch):
     before = fingerprint(graph())
-    monkeypatch.setattr(told, "code_version", lambda: "another line of code")
+    monkeypatch.setattr(compile_cache, "code_version", lambda: "another line of code")
     assert fingerprint(graph()) != before
 
 
-def test_code_that_is_not_ours_has_none():
-    """An operation of a notebook may change from one run to the next, its name with it or not."""
+def test_unversioned_code_has_no_fingerprint():
+    """An operation defined in a notebook may change without its name."""
 
     class Odd(Op):
         __props__ = ()
@@ -116,14 +123,14 @@ def test_code_that_is_not_ours_has_none():
     assert fingerprint(graph(transform=Scaled(1.0))) is None
 
 
-def test_data_that_may_be_swapped_have_none():
+def test_shared_data_have_no_fingerprint():
     with pm.Model() as model:
         pm.Normal("x", pm.Data("middle", np.array(1.0)))
     assert fingerprint(model) is None
 
 
-def test_every_process_gives_the_same():
-    """Sets have another order in each, by a seed for hashes that changes."""
+def test_fingerprints_are_equal_between_processes():
+    """The order of sets differs between processes."""
     script = "from tests.inference.test_fingerprint import *; print(fingerprint(graph()))"
     other = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],

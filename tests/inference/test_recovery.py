@@ -1,4 +1,4 @@
-"""The one fit that really samples: 8 schools as two-armed trials, against quadrature."""
+"""A fit by NUTS of the eight schools as two-arm trials, against quadrature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import stats
 from nmda_bayes import inference
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.spec import AnalysisSpec
-from tests import specs
+from tests.support import specs
 
 EFFECTS = np.array([28, 8, -3, 7, -1, 1, 18, 12.0])
 SE = np.array([15, 10, 16, 11, 9, 11, 10, 18.0])
@@ -21,7 +21,7 @@ SAMPLING = {"seed": 8, "chains": 4, "draws": 500, "tune": 500, "target_accept": 
 
 
 def schools() -> pd.DataFrame:
-    """Each school's effect as a control arm at 0 and a coached arm; each has half the variance."""
+    """Each effect as a control arm at 0 and a coached arm, with half the variance each."""
     arms = [
         {"study": f"school {i}", "agent": agent, "mean": mean, "se": se / np.sqrt(2)}
         for i, (effect, se) in enumerate(zip(EFFECTS, SE, strict=True))
@@ -41,7 +41,7 @@ def analysis() -> AnalysisSpec:
 
 
 def by_quadrature() -> dict[str, float]:
-    """Posterior moments: given tau, everything is normal; tau by the trapezium rule.
+    """Posterior moments: given tau all is normal; tau by the trapezoidal rule.
 
     The two arms of a school are normal with variance BASELINE_SD² + tau²/2 + se²/2 each and
     covariance BASELINE_SD²; the effect shifts the second, and its normal prior is conjugate.
@@ -50,10 +50,8 @@ def by_quadrature() -> dict[str, float]:
     log_weight = stats.halfnorm(0, HETEROGENEITY).logpdf(tau)
     precision, weighted = np.full_like(tau, 1 / EFFECT_SD**2), np.zeros_like(tau)
     for effect, se in zip(EFFECTS, SE, strict=True):
-        own = tau**2 / 2 + se**2 / 2
-        total = own + BASELINE_SD**2
+        total = tau**2 / 2 + se**2 / 2 + BASELINE_SD**2
         determinant = total**2 - BASELINE_SD**4
-        # Inverse of [[total, b], [b, total]]: total / det beside, total / det below.
         precision += total / determinant
         weighted += effect * total / determinant
         log_weight += -0.5 * (np.log(determinant) + effect**2 * total / determinant)
@@ -75,21 +73,21 @@ def fitted() -> xr.DataTree:
     return inference.fit(analysis(), load_evidence(schools()))
 
 
-def test_the_posterior_is_that_of_quadrature(fitted):
-    known, draws = by_quadrature(), fitted["posterior"].to_dataset()
+def test_posterior_moments(fitted):
+    expected, draws = by_quadrature(), fitted["posterior"].to_dataset()
     for name in ("effect", "heterogeneity_sd"):
-        # Four Monte Carlo standard errors: one false alarm in some 16,000 seeds a figure.
+        # Four Monte Carlo standard errors: a false alarm in 1 of 16,000 seeds.
         error = float(arviz_stats.mcse(draws[[name]], method="mean")[name])
-        assert abs(float(draws[name].mean()) - known[name]) < 4 * error
-        assert error < 0.5  # else the comparison above says nothing
+        assert abs(float(draws[name].mean()) - expected[name]) < 4 * error
+        assert error < 0.5  # precise enough to be a test
     sd_error = float(arviz_stats.mcse(draws[["effect"]], method="sd")["effect"])
-    assert abs(float(draws["effect"].std()) - known["effect_sd"]) < 4 * sd_error
+    assert abs(float(draws["effect"].std()) - expected["effect_sd"]) < 4 * sd_error
     ess = float(arviz_stats.ess(draws[["heterogeneity_sd"]], method="median")["heterogeneity_sd"])
-    below = float((draws["heterogeneity_sd"] < known["heterogeneity_median"]).mean())
+    below = float((draws["heterogeneity_sd"] < expected["heterogeneity_median"]).mean())
     assert abs(below - 0.5) < 4 * 0.5 / np.sqrt(ess)
 
 
-def test_the_draws_have_names(fitted):
+def test_dims_of_the_draws(fitted):
     posterior = fitted["posterior"].to_dataset()
     assert posterior["effect"].dims == ("chain", "draw")
     assert posterior["baseline"].dims == ("chain", "draw", "study")
@@ -99,14 +97,14 @@ def test_the_draws_have_names(fitted):
     assert posterior["study"].to_numpy().tolist() == [f"school {i}" for i in range(8)]
 
 
-def test_the_log_likelihood_is_that_of_the_draws(fitted):
+def test_log_likelihood(fitted):
     eta = fitted["posterior"]["eta"]
     frame = schools()
-    known = stats.norm(eta.to_numpy(), frame["se"].to_numpy()).logpdf(frame["mean"].to_numpy())
-    np.testing.assert_allclose(fitted["log_likelihood"]["reported"].to_numpy(), known, rtol=1e-8)
+    expected = stats.norm(eta.to_numpy(), frame["se"].to_numpy()).logpdf(frame["mean"].to_numpy())
+    np.testing.assert_allclose(fitted["log_likelihood"]["reported"].to_numpy(), expected, rtol=1e-8)
 
 
-def test_the_same_seed_gives_the_same_draws(fitted):
+def test_same_seed_same_draws(fitted):
     again = inference.fit(analysis(), load_evidence(schools()))
     for group in ("posterior", "posterior_predictive", "prior"):
         xr.testing.assert_equal(again[group].to_dataset(), fitted[group].to_dataset())

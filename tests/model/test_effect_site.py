@@ -1,4 +1,4 @@
-"""An effect that follows its site: numbers of the design, a prior in the graph, answers by hour."""
+"""Effect-site concentrations: design, prior in the graph, and estimands by hour."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from numpy.testing import assert_allclose
 import nmda_bayes as nb
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
-from nmda_bayes.inference.exact import reasons_against
-from nmda_bayes.model import model_of
-from nmda_bayes.pharmacokinetics import concentration, exposures, published_model
-from nmda_bayes.simulate import simulate
-from tests import specs
-from tests.conftest import draws, faults_when, value_of
+from nmda_bayes.inference.exact import exact_obstacles
+from nmda_bayes.model import build_model_from_design
+from nmda_bayes.pk import predict_concentrations, published_pk_model, summarise_exposure
+from nmda_bayes.simulate import simulate_evidence
+from tests.support import specs
+from tests.support.fits import draws, value_of
+from tests.support.issues import issues_when
 
 FORTY, PUSH = "0.5 mg/kg over 40 min", "0.3 mg/kg over 1 min"
-#: One trial read at the end of an infusion and two hours later, one push read twice.
+#: A trial measured at the end of an infusion and two hours later, and a bolus measured twice.
 READ = specs.rows("""
     study arm agent    dose mean se time_hours infusion_hours n_administrations
     A     p   placebo  0    60   3  0.75       0.6667         1
@@ -35,20 +36,27 @@ READ = specs.rows("""
 """).assign(
     route="iv",
     schedule=["", FORTY, "", FORTY, "", PUSH, "", PUSH],
-)  # fmt: skip
+)
 PRIOR = specs.prior("LogNormal", mu=float(np.log(0.2)), sigma=0.5)
 AT_SITE, PEAK = "effect_site_concentration", "peak_effect_site_concentration"
 
 
 def spec_of(exposure: str = AT_SITE, site: Any = PRIOR, **more: Any) -> Any:
     pain = specs.outcome(
-        "normal", "linear", exposure=exposure, better="lower", unit="points",
-        time={"rule": "every_reading"},
-    )  # fmt: skip
+        "normal",
+        "linear",
+        exposure=exposure,
+        better="lower",
+        unit="points",
+        time={"rule": "all"},
+    )
     kinetics = {
-        "model": {"ketamine": "Simons2022"}, "uncertainty": "fixed", "body_weight_kg": 70,
-        "reference": {"ketamine": {"iv": FORTY}}, "effect_site": {"pain": {"s_ketamine": site}},
-    }  # fmt: skip
+        "model": {"ketamine": "Simons2022"},
+        "uncertainty": "fixed",
+        "body_weight_kg": 70,
+        "reference": {"ketamine": {"iv": FORTY}},
+        "effect_site": {"pain": {"s_ketamine": site}},
+    }
     independent = {"repeated": {"as_independent": ["pain"]}}
     return specs.spec(pain, designs=independent, pharmacokinetics=kinetics | more)
 
@@ -60,24 +68,24 @@ def evidence() -> Any:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return published_model("Simons2022", nb.load_evidence())
+    return published_pk_model("Simons2022", nb.load_evidence())
 
 
-def test_the_design_has_the_concentration_at_the_site_when_each_row_was_read(evidence, model):
+def test_design_has_effect_site_concentration(evidence, model):
     arms = build_design(spec_of(), evidence)["outcomes/pain"].to_dataset()
     site = model.with_effect_site(0.2)
-    found = arms["exposure"].where(arms["agent"] == "ketamine", drop=True)
+    exposure = arms["exposure"].where(arms["agent"] == "ketamine", drop=True)
     expected = [
-        float(concentration(text, site, [hour], agent="ketamine")[0, 0])
+        float(predict_concentrations(text, site, [hour], agent="ketamine")[0, 0])
         for text, hour in ((FORTY, 0.75), (FORTY, 3.0), (PUSH, 0.1), (PUSH, 2.0))
     ]
-    assert_allclose(found, expected, rtol=1e-6)
+    assert_allclose(exposure, expected, rtol=1e-6)
 
 
-def test_a_prior_of_the_site_is_learned_though_published_parameters_are_held(evidence, model):
+def test_site_prior_with_fixed_pk_parameters(evidence, model):
     spec = spec_of(f"{PEAK}_relative_to_reference")
     design = build_design(spec, evidence)
-    graph = model_of(spec, design)
+    graph = build_model_from_design(spec, design)
     kinetic = [v.name for v in graph.free_RVs if "half_life" in str(v.name)]
     assert kinetic == ["effect_site_half_life_s_ketamine_offset"]
     assert graph.named_vars_to_dims["exposure"] == ("arm",)
@@ -85,17 +93,19 @@ def test_a_prior_of_the_site_is_learned_though_published_parameters_are_held(evi
     assert_allclose(value_of(graph, "exposure", {}), arms["exposure"], rtol=1e-6)
     z = np.array(1.2)
     moved = model.with_effect_site(0.2 * np.exp(0.5 * z))
-    push, one = (exposures(t, moved, agent="ketamine")["peak_concentration"] for t in (PUSH, FORTY))
+    push, infusion = (
+        summarise_exposure(t, moved, agent="ketamine")["peak_concentration"] for t in (PUSH, FORTY)
+    )
     at = value_of(graph, "exposure", {kinetic[0]: z})
-    assert_allclose(at[-1], float(push[0] / one[0]), rtol=2e-3)
-    assert any("kinetic parameters have priors" in why for why in reasons_against(spec, design))
+    assert_allclose(at[-1], float(push[0] / infusion[0]), rtol=2e-3)
+    assert any("kinetic parameters have priors" in why for why in exact_obstacles(spec, design))
 
 
-def test_a_number_is_held(evidence):
+def test_fixed_number(evidence):
     spec = spec_of(site=0.2)
-    graph = model_of(spec, build_design(spec, evidence))
+    graph = build_model_from_design(spec, build_design(spec, evidence))
     assert not [v for v in graph.free_RVs if "half_life" in str(v.name)]
-    assert not any("kinetic" in why for why in reasons_against(spec, build_design(spec, evidence)))
+    assert not any("kinetic" in why for why in exact_obstacles(spec, build_design(spec, evidence)))
 
 
 def test_two_outcomes_may_follow_two_sites(evidence):
@@ -110,60 +120,59 @@ def test_two_outcomes_may_follow_two_sites(evidence):
     assert (of_pain[of_pain > 0] > 0).all()
 
 
-def _at(key: str, faults: Any) -> Any:
-    return next(fault for fault in faults if fault.column == f"pharmacokinetics.effect_site{key}")
+def _at(key: str, issues: Any) -> Any:
+    return next(issue for issue in issues if issue.column == f"pharmacokinetics.effect_site{key}")
 
 
 @pytest.mark.parametrize(
-    ("ask", "key", "words"),
+    ("ask", "key", "code"),
     [
-        (lambda: spec_of(effect_site={}), ".pain", "nothing says how fast"),
-        (lambda: spec_of("area"), ".pain", "is not at an effect site"),
+        (lambda: spec_of(effect_site={}), ".pain", "E394"),
+        (lambda: spec_of("area"), ".pain", "E395"),
         (
             lambda: spec_of(site=specs.prior("Normal", mu=0, sigma=1)),
             ".pain.s_ketamine",
-            "has a log-normal prior, not Normal",
+            "E396",
         ),
         (
             lambda: spec_of(site=specs.prior("LogNormal", mu=0, sigma=-1)),
             ".pain.s_ketamine",
-            "sigma = -1 must be positive",
+            "E316",
         ),
     ],
 )
-def test_a_spec_that_contradicts_itself_is_told_at_its_key(ask, key, words):
-    fault = _at(key, faults_when(ask, SpecError))
-    assert words in fault.message
-    assert fault.mend
+def test_inconsistent_effect_site_spec_is_rejected(ask, key, code):
+    issue = _at(key, issues_when(ask, SpecError))
+    assert issue.code == code
+    assert issue.hint
 
 
-def test_a_drug_without_a_way_to_the_site_is_asked_for(evidence):
+def test_missing_effect_site_is_rejected(evidence):
     spec = spec_of(effect_site={"pain": {"magnesium": 0.5}})
-    faults = faults_when(lambda: build_design(spec, evidence), SpecError)
-    assert "nothing says how fast it reaches" in _at(".pain.s_ketamine", faults).message
-    assert (
-        "no model that the spec names is of 'magnesium'" in _at(".pain.magnesium", faults).message
-    )
+    issues = issues_when(lambda: build_design(spec, evidence), SpecError)
+    assert _at(".pain.s_ketamine", issues)
+    assert _at(".pain.magnesium", issues)
 
 
-def test_a_reference_of_which_nothing_is_there_at_its_end_is_refused(evidence):
+def test_reference_without_concentration_is_rejected(evidence):
     reference = {"ketamine": {"iv": "bolus 0.5 mg/kg"}}
     spec = spec_of(f"{AT_SITE}_relative_to_reference", reference=reference)
-    faults = faults_when(lambda: build_design(spec, evidence), SpecError)
-    assert faults[0].column == "pharmacokinetics.reference.ketamine.iv"
-    assert "no concentration at outcome above 0" in faults[0].message
+    issues = issues_when(lambda: build_design(spec, evidence), SpecError)
+    assert issues[0].column == "pharmacokinetics.reference.ketamine.iv"
 
 
-def test_simulated_evidence_stands_at_the_exposures_that_were_drawn(evidence):
-    flat, truth, own = simulate(spec_of(), evidence, seed=4)
-    assert own.pharmacokinetics is None
+def test_simulation_uses_drawn_exposures(evidence):
+    flat, truth, new_spec = simulate_evidence(spec_of(), evidence, seed=4)
+    assert new_spec.pharmacokinetics is None
     active = truth["exposure"].to_numpy() > 0
     assert_allclose(flat["dose"], truth["exposure"], rtol=1e-9)
     drawn = float(truth["effect_site_half_life_s_ketamine"])
-    by_hand = concentration(
-        FORTY, published_model("Simons2022", nb.load_evidence()).with_effect_site(drawn),
-        [0.75, 3.0], agent="ketamine",
-    )  # fmt: skip
+    by_hand = predict_concentrations(
+        FORTY,
+        published_pk_model("Simons2022", nb.load_evidence()).with_effect_site(drawn),
+        [0.75, 3.0],
+        agent="ketamine",
+    )
     assert_allclose(truth["exposure"].to_numpy()[active][:2], by_hand[0], rtol=1e-6)
 
 
@@ -177,28 +186,28 @@ def fit(evidence) -> xr.DataTree:
     posterior = {"slope": draws(SLOPE), "effect_site_half_life_s_ketamine": draws(HALF_LIFE)}
     tree = {"posterior": xr.Dataset(posterior)}
     tree |= {f"design{n.path}": n.to_dataset() for n in design.subtree if n.has_data}
-    made = xr.DataTree.from_dict(tree)
-    made.attrs = {"spec": json.dumps(spec.model_dump())}
-    return made
+    fit = xr.DataTree.from_dict(tree)
+    fit.attrs = {"spec": json.dumps(spec.model_dump())}
+    return fit
 
 
-def test_hour_by_hour_the_effect_follows_the_site_of_each_draw(fit, model):
+def test_effect_follows_site_concentration(fit, model):
     hours = [0.1, 2 / 3, 1.0, 4.0]
-    found = nb.regimen_over_time(fit, [FORTY, "0.5 mg/kg over 4 h"], hours, agent="ketamine")
-    assert found["response"].dims == ("outcome", "regimen", "hour", "chain", "draw")
-    assert_allclose(found["ends"], [2 / 3, 4.0])
-    assert found["fades"].item()
+    regimens = nb.regimen_over_time(fit, [FORTY, "0.5 mg/kg over 4 h"], hours, agent="ketamine")
+    assert regimens["response"].dims == ("outcome", "regimen", "hour", "chain", "draw")
+    assert_allclose(regimens["ends"], [2 / 3, 4.0])
+    assert regimens["fades"].item()
     by_hand = [
-        slope * concentration(FORTY, model.with_effect_site(h), hours, agent="ketamine")[0]
+        slope * predict_concentrations(FORTY, model.with_effect_site(h), hours, agent="ketamine")[0]
         for slope, h in zip(SLOPE, HALF_LIFE, strict=True)
     ]
-    mine = found["response"].sel(outcome="pain", regimen=FORTY).isel(chain=0)
-    assert_allclose(mine.transpose("draw", "hour"), by_hand, rtol=1e-6)
-    assert "follows the effect site" in found.attrs["rests_on"]
-    assert "12 min (6.3 to 23.4, 95 % equal-tailed interval)" in found.attrs["rests_on"]
+    response = regimens["response"].sel(outcome="pain", regimen=FORTY).isel(chain=0)
+    assert_allclose(response.transpose("draw", "hour"), by_hand, rtol=1e-6)
+    assert "follows the effect site" in regimens.attrs["pk_assumptions"]
+    assert "12 min (6.3 to 23.4" in regimens.attrs["pk_assumptions"]
 
 
 @pytest.mark.parametrize("hours", [[0.0, 1.0], [-1.0], [np.nan], 2.0])
-def test_an_hour_that_is_none_is_refused(fit, hours):
-    with pytest.raises(SpecError, match="not above 0"):
+def test_invalid_hours_are_rejected(fit, hours):
+    with pytest.raises(SpecError):
         nb.regimen_over_time(fit, [FORTY], hours, agent="ketamine")

@@ -1,4 +1,4 @@
-"""Errors of two outcomes of the same people: the joint normal that the spec says; its faults."""
+"""Correlated errors of two outcomes of the same participants."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nmda_bayes.components.likelihoods import contrast_covariance
 from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.exact import reasons_against
+from nmda_bayes.inference.exact import exact_obstacles
 from nmda_bayes.model import build_model
-from nmda_bayes.simulate import simulate
-from tests import specs
-from tests.gaussian import Marginal
+from nmda_bayes.simulate import simulate_evidence
+from tests.support import specs
+from tests.support.gaussian import Marginal
 
 BETA = {"dist": "Beta", "kwargs": {"alpha": 2, "beta": 2}, "why": "a test"}
 
@@ -28,7 +28,7 @@ def spec_of(likelihood: str, errors, **more):
 
 
 def two_outcomes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Pain as it is; harm of all but study C, half the size and half the error."""
+    """Pain, and harm of all studies but C with half the values and standard errors."""
     few = rows[rows["study"] != "C"].assign(outcome="harm")
     halved = {c: few[c] / 2 for c in ("mean", "estimate", "se", "comparator_se") if c in few}
     return pd.concat([rows.assign(outcome="pain"), few.assign(**halved)], ignore_index=True)
@@ -48,7 +48,7 @@ MEAN = LEVEL + np.where(HARM, -1.0, -3.0) * DOSE
 
 
 @pytest.mark.parametrize("rho", [-0.4, 0.6])
-def test_arms_have_the_covariance_of_their_people(rho):
+def test_crossover_covariance(rho):
     model = build_model(spec_of("normal", {"correlation": rho}), load_evidence(ARMS))
     marginal = Marginal(model, ["pain::reported", "harm::reported"], ["error_arm_offset"])
     covariance = SAME_ARM * np.where(SAME_OUTCOME, 1.0, rho) * np.outer(ARMS["se"], ARMS["se"])
@@ -56,13 +56,13 @@ def test_arms_have_the_covariance_of_their_people(rho):
     assert_allclose(marginal(AT | LEVELS), expected, rtol=1e-8)
 
 
-def test_contrasts_that_share_an_arm_keep_their_covariance_and_get_one_across():
+def test_covariance_of_correlated_contrasts():
     spec = spec_of("normal_contrast", {"correlation": 0.6})
     design = build_design(spec, load_evidence(CONTRASTS))
     model = build_model(spec, load_evidence(CONTRASTS))
     marginal = Marginal(model, ["pain::reported", "harm::reported"], ["error_contrast_offset"])
     pain, harm = (design[f"outcomes/{name}"].to_dataset() for name in ("pain", "harm"))
-    blocks = [contrast_covariance(one) for one in (pain, harm)]
+    blocks = [contrast_covariance(reported) for reported in (pain, harm)]
     roots = [np.linalg.cholesky(block) for block in blocks]
     both = [np.flatnonzero(np.isin(pain["contrast"], harm["contrast"])), np.arange(3)]
     across = np.zeros((4, 3))
@@ -75,7 +75,7 @@ def test_contrasts_that_share_an_arm_keep_their_covariance_and_get_one_across():
     assert_allclose(marginal(AT), expected, rtol=1e-8)
 
 
-def test_people_in_every_arm_of_a_crossover_are_those_of_both_outcomes():
+def test_crossover_errors_correlate_between_outcomes():
     rows = ARMS.assign(design="crossover")
     crossover = {"periods": "all", "within_person_correlation": BETA}
     spec = spec_of("normal", {"correlation": 0.5}, designs={"crossover": crossover})
@@ -88,62 +88,64 @@ def test_people_in_every_arm_of_a_crossover_are_those_of_both_outcomes():
     ]
     marginal = Marginal(model, ["pain::reported", "harm::reported"], offsets)
     person = {"pain": 0.3, "harm": 0.7}
-    given = {
+    parameters = {
         f"{name}::within_person_correlation_logodds__": np.log(rho / (1 - rho))
         for name, rho in person.items()
     }
     of_rows = np.where(HARM, person["harm"], person["pain"])
     shared = np.sqrt(np.outer(of_rows, of_rows)) * SAME_TRIAL
-    own = np.sqrt(np.outer(1 - of_rows, 1 - of_rows)) * SAME_ARM
+    separate = np.sqrt(np.outer(1 - of_rows, 1 - of_rows)) * SAME_ARM
     tie = np.where(SAME_OUTCOME, 1.0, 0.5)
-    covariance = tie * (shared + own) * np.outer(rows["se"], rows["se"])
+    covariance = tie * (shared + separate) * np.outer(rows["se"], rows["se"])
     expected = stats.multivariate_normal(MEAN, covariance).logpdf(rows["mean"])
-    assert_allclose(marginal(AT | LEVELS | given), expected, rtol=1e-8)
+    assert_allclose(marginal(AT | LEVELS | parameters), expected, rtol=1e-8)
 
 
-def test_a_prior_makes_one_correlation_for_both_and_the_exact_engine_says_why_not():
+def test_error_correlation_prior():
     spec = spec_of("normal", {"prior": BETA})
     design = build_design(spec, load_evidence(ARMS))
     model = build_model(spec, load_evidence(ARMS))
     assert model.named_vars_to_dims["error_correlation"] == ()
-    assert "errors are correlated between outcomes" in reasons_against(spec, design)
+    assert "errors are correlated between outcomes" in exact_obstacles(spec, design)
 
 
-def test_a_column_gives_each_study_its_own_and_simulated_evidence_keeps_it():
+def test_error_correlation_column():
     rows = ARMS.assign(rho=ARMS["study"].map({"A": 0.2, "B": -0.5}))
     spec = spec_of("normal", {"column": "rho"})
-    flat, _, back = simulate(spec, load_evidence(rows))
+    flat, _, back = simulate_evidence(spec, load_evidence(rows))
     design = build_design(back, load_evidence(flat))
-    found = design["outcomes/harm"].to_dataset()
-    known = dict(zip(found["study"].to_numpy(), found["error_correlation"].to_numpy(), strict=True))
+    reported = design["outcomes/harm"].to_dataset()
+    known = dict(
+        zip(reported["study"].to_numpy(), reported["error_correlation"].to_numpy(), strict=True)
+    )
     assert known == {"A": 0.2, "B": -0.5}
 
 
 @pytest.mark.parametrize(
-    ("errors", "message", "key"),
+    ("errors", "code", "key"),
     [
-        ({}, "given once", "correlations.errors"),
-        ({"correlation": 0.5, "column": "rho"}, "given once", "correlations.errors"),
-        ({"correlation": 1.5}, "less than 1", "correlations.errors.correlation"),
-        ({"prior": specs.normal()}, "between 0 and 1", "correlations.errors.prior"),
-        ({"of": ["pain"], "correlation": 0.5}, "two outcomes", "correlations.errors.of"),
-        ({"of": ["pain", "mood"], "correlation": 0.5}, "no outcome", "correlations.errors.of"),
+        ({}, "E350", "correlations.errors"),
+        ({"correlation": 0.5, "column": "rho"}, "E350", "correlations.errors"),
+        ({"correlation": 1.5}, "E303", "correlations.errors.correlation"),
+        ({"prior": specs.normal()}, "E318", "correlations.errors.prior"),
+        ({"of": ["pain"], "correlation": 0.5}, "E346", "correlations.errors.of"),
+        ({"of": ["pain", "mood"], "correlation": 0.5}, "E340", "correlations.errors.of"),
     ],
 )
-def test_what_a_spec_must_say(errors, message, key):
-    with pytest.raises(SpecError, match=message) as told:
+def test_invalid_error_correlations_are_rejected(errors, code, key):
+    with pytest.raises(SpecError) as caught:
         spec_of("normal", errors)
-    assert key in {fault.column for fault in told.value.faults}
+    assert (code, key) in {(issue.code, issue.column) for issue in caught.value.issues}
 
 
-def test_counts_have_no_normal_errors_to_correlate():
-    with pytest.raises(SpecError, match="'binomial' of outcome 'pain' has no known normal errors"):
+def test_counts_cannot_have_correlated_errors():
+    with pytest.raises(SpecError, match="E348 correlations.errors.of"):
         spec_of("binomial", {"correlation": 0.5})
 
 
-def test_a_study_of_both_outcomes_must_give_one_number():
+def test_missing_error_correlation_is_rejected():
     rows = ARMS.assign(rho=ARMS["study"].map({"A": 0.2}))
-    with pytest.raises(SpecError, match="'B' reports several outcomes, and its rho is nothing"):
-        build_design(spec_of("normal", {"column": "rho"}), load_evidence(rows))
-    with pytest.raises(SpecError, match="no column 'roh'"):
-        build_design(spec_of("normal", {"column": "roh"}), load_evidence(rows))
+    for column in ("rho", "roh"):
+        spec = spec_of("normal", {"column": column})
+        with pytest.raises(SpecError, match=column):
+            build_design(spec, load_evidence(rows))

@@ -1,4 +1,4 @@
-"""Exposures in the graph: the numbers of the design at the published values, and their slopes."""
+"""Exposures in the graph: values at the published parameters, and gradients."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.testing import assert_allclose
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.exact import reasons_against
-from nmda_bayes.model import model_of
-from nmda_bayes.pharmacokinetics import published_model
-from nmda_bayes.pharmacokinetics.parameter import log_sd
-from nmda_bayes.pharmacokinetics.readings import Read, Readings
-from tests import specs
-from tests.conftest import value_of
+from nmda_bayes.inference.exact import exact_obstacles
+from nmda_bayes.model import build_model_from_design
+from nmda_bayes.pk import published_pk_model
+from nmda_bayes.pk.exposures import ArmBatch, ArmSchedule
+from nmda_bayes.pk.structure import log_sd
+from tests.support import specs
+from tests.support.fits import value_of
 
 EXPOSURE = "peak_concentration_relative_to_reference"
 FORTY = "0.5 mg/kg over 40 min"
@@ -38,20 +38,22 @@ def spec_of(uncertainty: str, exposure: str = EXPOSURE, ketamine: str = "Simons2
         select={"study": ["Motov2017", "Clattenburg2018"]},
         disconnected="allow",
         pharmacokinetics={
-            "model": {"ketamine": ketamine}, "uncertainty": uncertainty, "body_weight_kg": 70,
+            "model": {"ketamine": ketamine},
+            "uncertainty": uncertainty,
+            "body_weight_kg": 70,
             "reference": {"ketamine": {"iv": FORTY}},
         },
-    )  # fmt: skip
+    )
 
 
-def test_the_graph_has_the_exposures_of_the_design_and_moves_them_with_its_parameters(evidence):
+def test_graph_exposure_equals_design(evidence):
     spec = spec_of("published")
     design = build_design(spec, evidence)
     arms = design["outcomes/pain"].to_dataset()
-    model = model_of(spec, design)
+    model = build_model_from_design(spec, design)
     assert model.named_vars_to_dims["exposure"] == ("arm",)
     assert_allclose(value_of(model, "exposure", {}), arms["exposure"], rtol=1e-9)
-    kinetic = published_model("Simons2022", evidence)
+    kinetic = published_pk_model("Simons2022", evidence)
     moved = {"V1": 1.5, "CL": -0.7}
     point = {f"Simons2022::{symbol}_offset": np.array(z) for symbol, z in moved.items()}
     bases = {
@@ -60,8 +62,10 @@ def test_the_graph_has_the_exposures_of_the_design_and_moves_them_with_its_param
         if analyte == "s_ketamine" and symbol in moved
     }
     columns = (arms[c].to_numpy() for c in ("agent_given", "schedule", "read_at"))
-    reads = [Read(*row) for row in zip(*columns, strict=True)]
-    by_hand = Readings.of([*reads, Read("ketamine", FORTY, np.nan)], kinetic, route="iv", weight=70)
+    reads = [ArmSchedule(*row) for row in zip(*columns, strict=True)]
+    by_hand = ArmBatch.of(
+        [*reads, ArmSchedule("ketamine", FORTY, np.nan)], kinetic, route="iv", weight=70
+    )
     value = by_hand.value("peak_concentration", bases)
     assert_allclose(value_of(model, "exposure", point), value[:-1] / value[-1], rtol=1e-9)
 
@@ -71,29 +75,29 @@ def test_the_graph_has_the_exposures_of_the_design_and_moves_them_with_its_param
     [
         (spec_of("published"), 6),
         (spec_of("fixed"), 0),
-        # No standard error of it is published: there is nothing to draw.
+        # Without a published standard error it is fixed.
         (spec_of("published", ketamine="Kamp2020meta"), 0),
     ],
 )
-def test_a_parameter_has_a_prior_where_its_error_is_published_and_wanted(evidence, spec, kinetic):
-    model = model_of(spec, build_design(spec, evidence))
-    found = [variable.name for variable in model.free_RVs if "::" in str(variable.name)]
-    assert len(found) == kinetic
+def test_pk_priors_where_errors_are_published(evidence, spec, kinetic):
+    model = build_model_from_design(spec, build_design(spec, evidence))
+    names = [variable.name for variable in model.free_RVs if "::" in str(variable.name)]
+    assert len(names) == kinetic
     assert ("exposure" in model.named_vars) == bool(kinetic)
 
 
 @pytest.mark.parametrize("at_site", [False, True])
-def test_slopes_by_kinetic_parameters_are_those_of_finite_differences(evidence, at_site):
-    """Peaks of an infusion, of a train whose last peaks nearly tie, and of bolus and infusion."""
-    kinetic = published_model("Simons2022", evidence)
+def test_pk_gradients_match_finite_differences(evidence, at_site):
+    """Peaks of an infusion, of repeated doses, and of a bolus with infusion."""
+    kinetic = published_pk_model("Simons2022", evidence)
     kinetic = kinetic.with_effect_site(0.1, 0.5) if at_site else kinetic
     schedules = (
         FORTY,
         "0.35 mg/kg/h for 4 h, 10 days",
         "bolus 0.1 mg/kg, then 0.15 mg/kg/h for 1 h",
     )
-    arms = [Read("ketamine", text, np.nan) for text in schedules]
-    readings = Readings.of(arms, kinetic, route="iv", weight=70.0)
+    arms = [ArmSchedule("ketamine", text, np.nan) for text in schedules]
+    readings = ArmBatch.of(arms, kinetic, route="iv", weight=70.0)
     symbols = readings.symbols
     site = ("effect_site_half_life",) if at_site else ()
     assert symbols == ("V1", "V2", "V3", "CL", "Q2", "Q3", *site)
@@ -115,10 +119,10 @@ def test_slopes_by_kinetic_parameters_are_those_of_finite_differences(evidence, 
     assert_allclose(slopes(*values), differences, rtol=2e-5, atol=1e-6)
 
 
-def test_uncertain_concentrations_cannot_be_integrated_exactly_and_that_is_said(evidence):
+def test_exact_engine_refuses_uncertain_exposure(evidence):
     spec = spec_of("published")
-    reasons = reasons_against(spec, build_design(spec, evidence))
+    reasons = exact_obstacles(spec, build_design(spec, evidence))
     assert any("kinetic parameters have priors" in reason for reason in reasons)
     spec = spec_of("fixed")
-    reasons = reasons_against(spec, build_design(spec, evidence))
+    reasons = exact_obstacles(spec, build_design(spec, evidence))
     assert not any("kinetic" in reason for reason in reasons)

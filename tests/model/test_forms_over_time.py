@@ -1,4 +1,4 @@
-"""Printed differences and responders at an hour, beside arms that are read at several."""
+"""Contrasts and responders at an hour, combined with arms measured at several hours."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy import stats
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.model import model_of
-from tests import specs
-from tests.conftest import value_of
-from tests.design.test_readings import DECAY, READ, REPEATED
+from nmda_bayes.model import build_model_from_design
+from tests.support import specs
+from tests.support.fits import value_of
+from tests.support.specs import DECAY, READ, REPEATED
 
-#: D prints a difference at 5 and at 26 hours, E counts responders at 2 and at 8: infusions of 2 h.
+#: D reports contrasts at 5 and 26 hours, E responders at 2 and 8: infusions of 2 h.
 DIFFERENCES = specs.rows("""
     study agent    dose comparator comparator_dose estimate se time_hours infusion_hours
     D     ketamine 1    placebo    0               -9       3  5          2
@@ -31,22 +31,28 @@ COUNTS = specs.rows("""
 DROP = 2 ** (-np.array([3.0, 0.0]) / 8.0)
 
 
-def made(rule="every_reading", designs=None):
+def made(rule="all", designs=None):
     forms = {"contrasts": {"effects": ["unnamed"]}, "responders": {"measures": {"half": "50 %"}}}
-    asked = specs.outcome(
-        "normal", "linear", "arm", DECAY["parameters"], course=DECAY["course"], better="lower",
-        time={"rule": rule}, **forms,
-    )  # fmt: skip
-    asked["parameters"]["responder_sd"] = specs.parameter(location=specs.half_normal(20))
-    asked["parameters"]["starting_level"] = specs.parameter(
+    outcome = specs.outcome(
+        "normal",
+        "linear",
+        "arm",
+        DECAY["parameters"],
+        course=DECAY["course"],
+        better="lower",
+        time={"rule": rule},
+        **forms,
+    )
+    outcome["parameters"]["responder_sd"] = specs.parameter(location=specs.half_normal(20))
+    outcome["parameters"]["starting_level"] = specs.parameter(
         "independent", each=specs.normal(60, 10)
     )
-    spec = specs.spec(asked, designs=REPEATED if designs is None else designs)
+    spec = specs.spec(outcome, designs=REPEATED if designs is None else designs)
     rows = pd.concat([READ.assign(outcome="pain"), DIFFERENCES, COUNTS], ignore_index=True)
     return spec, build_design(spec, load_evidence(rows))
 
 
-def test_each_form_has_its_hour_and_only_arms_have_several():
+def test_hours_of_each_data_type():
     _, design = made()
     pain = design["outcomes/pain"].to_dataset()
     hours, report = pain["after"].to_numpy(), pain["report"].to_numpy()
@@ -57,20 +63,22 @@ def test_each_form_has_its_hour_and_only_arms_have_several():
     assert pain.sizes["contrast"] == 1
     assert_allclose(pain["estimate"], -9)
     assert pain["events"].to_numpy()[-2:].tolist() == [5, 11]
-    gone = design["left_out"].to_dataset().to_dataframe()
-    assert set(gone.loc[gone["study"].isin(["D", "E"]), "reason"]) == {
-        "another time point is chosen: most arms, then the earliest"
+    excluded = design["excluded"].to_dataset().to_dataframe()
+    assert set(excluded.loc[excluded["study"].isin(["D", "E"]), "reason"]) == {
+        "another time point is used: most arms, then the earliest"
     }
 
 
-@pytest.mark.parametrize("rule", ["every_reading", "nearest_end_of_treatment"])
-def test_both_are_foretold_by_what_is_left_of_the_effect_at_their_hour(rule):
-    spec, design = made(rule, None if rule == "every_reading" else {})
-    model = model_of(spec, design)
+@pytest.mark.parametrize("rule", ["all", "nearest_end_of_treatment"])
+def test_predictions_follow_the_time_course(rule):
+    spec, design = made(rule, None if rule == "all" else {})
+    model = build_model_from_design(spec, design)
     point = model.initial_point() | {
-        "slope": -12.0, "log_half_life": np.log(8.0), "starting_level": np.array([65.0]),
+        "slope": -12.0,
+        "log_half_life": np.log(8.0),
+        "starting_level": np.array([65.0]),
         "responder_sd_log__": np.log(18.0),
-    }  # fmt: skip
+    }
     eta = value_of(model, "eta", point)
     report = design["outcomes/pain"].to_dataset()["report"].to_numpy()
     contrast, counted = eta[report == "contrast"], eta[report == "responders"]

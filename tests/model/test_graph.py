@@ -1,4 +1,4 @@
-"""The graph: its dims, and its density against the densities written out by hand."""
+"""The graph: its dims, and its density by hand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scipy import stats
 
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model
-from tests import specs
-from tests.conftest import value_of
+from tests.support import specs
+from tests.support.fits import value_of
 
 T = specs.TRIALS
 STUDY = np.array([0, 0, 1, 1, 1, 2, 2])
@@ -66,14 +66,14 @@ class TestDims:
         assert model.coords["outcome"] == ("pain", "harm")
         assert model.coords["outcome_pair"] == ("pain, harm",)
 
-    def test_without_correlation_each_outcome_has_offsets_of_its_own(self):
+    def test_uncorrelated_outcomes_have_separate_offsets(self):
         model = build_model(specs.benefit_risk(), load_evidence(specs.both_tables()))
         dims = model.named_vars_to_dims
         assert dims["pain::arm_offset"] == ("pain::arm",)
         assert dims["harm::arm_offset"] == ("harm::arm",)
         assert "heterogeneity_correlation" not in dims
 
-    def test_an_agent_without_a_trial_of_one_outcome_keeps_its_place(self):
+    def test_agent_without_trial_keeps_its_label(self):
         harm = specs.binary_table(T[T["agent"] != "mem"])
         table = specs.both_tables()
         table = table[table["outcome"] == "pain"]
@@ -91,8 +91,9 @@ class TestDims:
 
 class TestDensity:
     def test_normal_emax_by_agent(self):
-        emax = specs.parameter("agent", location=specs.normal(0, 20), between_agent=specs.prior(
-            "HalfNormal", sigma=10))  # fmt: skip
+        emax = specs.parameter(
+            "agent", location=specs.normal(0, 20), between_agent=specs.prior("HalfNormal", sigma=10)
+        )
         spec = specs.spec(specs.outcome(parameters={"emax": emax}))
         model = build_model(spec, load_evidence(specs.normal_table()))
         z, delta = np.array([0.5, -1.0]), np.linspace(-1, 1, 7)
@@ -144,8 +145,12 @@ class TestDensity:
         arms = list(model.coords["arm"])
         delta, slope, sd = np.linspace(-1, 1, 7), -4.0, 2.0
         at = {arm: sd / np.sqrt(2) * delta[i] for i, arm in enumerate(arms)}
-        pairs = [("A: ketamine 1", "A: placebo 0", 1), ("A: ketamine 2", "A: placebo 0", 2),
-                 ("B: ketamine 1", "B: placebo 0", 1), ("C: mem 1", "C: placebo 0", 1)]  # fmt: skip
+        pairs = [
+            ("A: ketamine 1", "A: placebo 0", 1),
+            ("A: ketamine 2", "A: placebo 0", 2),
+            ("B: ketamine 1", "B: placebo 0", 1),
+            ("C: mem 1", "C: placebo 0", 1),
+        ]
         mean = [slope * dose + at[arm] - at[comparator] for arm, comparator, dose in pairs]
         covariance = np.diag(specs.CONTRASTS["se"].to_numpy(float) ** 2)
         covariance[0, 1] = covariance[1, 0] = 2.0**2
@@ -203,13 +208,13 @@ def _as_pain(table):
 
 
 @pytest.mark.parametrize("zero", ["exposure", "effect"])
-def test_without_effect_or_exposure_arms_of_a_study_are_alike(zero):
+def test_arms_are_equal_without_effect_or_exposure(zero):
     table = specs.normal_table()
     spec = specs.spec(specs.outcome("normal", "linear", "none"))
     model = build_model(spec, load_evidence(table))
     slope = 0.0 if zero == "effect" else 5.0
     eta = value_of(model, "eta", {"slope": np.array(slope), "baseline": np.array([1.0, 2, 3])})
     reference = (table["dose"] == 0).to_numpy()
-    here = np.ones(7, bool) if zero == "effect" else reference
-    assert_allclose(eta[here], np.array([1.0, 2, 3])[STUDY][here])
-    assert (eta[~here] != np.array([1.0, 2, 3])[STUDY][~here]).all()
+    active = np.ones(7, bool) if zero == "effect" else reference
+    assert_allclose(eta[active], np.array([1.0, 2, 3])[STUDY][active])
+    assert (eta[~active] != np.array([1.0, 2, 3])[STUDY][~active]).all()

@@ -1,4 +1,4 @@
-"""Each likelihood in the graph: its density against SciPy's, its parameters, its replicates."""
+"""Each likelihood in the graph: density against SciPy, parameters, replicates."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from scipy import stats
 
 from nmda_bayes.components.curves import CURVES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.design import BORROWED, build_design
+from nmda_bayes.design import BORROWED_SD, build_design
 from nmda_bayes.errors import EvidenceError, SpecError
-from nmda_bayes.evidence import load_evidence, table
-from nmda_bayes.inference.exact import reasons_against
+from nmda_bayes.evidence import load_evidence, to_frame
+from nmda_bayes.inference.exact import exact_obstacles
 from nmda_bayes.model import build_model
-from nmda_bayes.simulate import simulate
-from tests import specs
+from nmda_bayes.simulate import simulate_evidence
 from tests.model.test_graph import STUDY, T, density, inverse_logit
+from tests.support import specs
+from tests.support.issues import issues_when
 
 BASELINES = {"identity": np.array([50.0, 54.0, 59.0])}
 DOSE = T["dose"].to_numpy(float)
 
 
 def model_of(likelihood: str, table: pd.DataFrame, **more: Any) -> Any:
-    """A straight line on three trials, without heterogeneity: baselines, a slope, and no more."""
+    """A linear curve on three trials, without heterogeneity."""
     spec = specs.spec(specs.outcome(likelihood, "linear", "none", **more))
     return build_model(spec, load_evidence(table))
 
@@ -53,7 +54,7 @@ class TestStudentT:
         )
         assert_allclose(density(model, point), expected, rtol=1e-9)
 
-    def test_with_declared_degrees_of_freedom_nothing_is_learned_of_them(self):
+    def test_fixed_degrees_of_freedom(self):
         model = model_of("student_t", specs.normal_table(), likelihood_options={"nu": 4.0})
         assert "nu" not in model.named_vars
         eta = self.baseline[STUDY] + self.slope * DOSE
@@ -110,12 +111,12 @@ class TestCounts:
         table = specs.follow_up_table()
         risk = 1 - np.exp(-table["follow_up"].to_numpy() * np.exp(self.eta))
         expected = self.priors + stats.binom(self.n, risk).logpmf(self.events).sum()
-        found = density(model_of("binomial_cloglog", table), self.point)
-        assert_allclose(found, expected, rtol=1e-9)
+        log_density = density(model_of("binomial_cloglog", table), self.point)
+        assert_allclose(log_density, expected, rtol=1e-9)
 
     @pytest.mark.parametrize("likelihood", ["beta_binomial", "poisson", "negative_binomial"])
     @pytest.mark.parametrize("level", [-25.0, 0.0])
-    def test_an_arm_without_an_event_has_a_finite_density(self, likelihood, level):
+    def test_arm_without_events_is_finite(self, likelihood, level):
         rates = LIKELIHOODS[likelihood].columns[1] == "person_time"
         table = specs.rate_table() if rates else specs.binary_table(name="pain")
         model = model_of(likelihood, table.assign(events=0))
@@ -123,17 +124,17 @@ class TestCounts:
         assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(point))
 
     @pytest.mark.parametrize("level", [-15.0, -5.0, 3.0])
-    def test_a_risk_near_0_or_1_keeps_its_log_density(self, level):
+    def test_extreme_risk_has_accurate_log_density(self, level):
         table = specs.follow_up_table().assign(events=0, follow_up=1.0)
         model = model_of("binomial_cloglog", table)
         # Nobody has the event: the log density of n people is -n times the hazard, exactly.
         point = {"slope": np.array(0.0), "baseline": np.full(3, level)}
-        found = density(model, point) - priors_of(0.0, np.full(3, level))
-        assert_allclose(found, -self.n.sum() * np.exp(level), rtol=1e-6)
+        log_density = density(model, point) - priors_of(0.0, np.full(3, level))
+        assert_allclose(log_density, -self.n.sum() * np.exp(level), rtol=1e-6)
 
 
 class TestNormalWithSd:
-    """Arms whose SDs are reports: A prints both, B prints one of its three, C both."""
+    """SDs as data: A reports both, B one of three, C both."""
 
     slope, baseline, log_sd, spread = -4.0, np.array([50.0, 54.0, 59.0]), 3.0, 0.2
     z = np.linspace(-1, 1, 7)
@@ -171,36 +172,39 @@ class TestNormalWithSd:
         assert dims["reported"] == ("arm",)
         assert dims["reported_variance"] == ("arm_with_sd",)
 
-    def test_the_arm_without_an_sd_is_told(self):
+    def test_borrowed_sd_is_marked(self):
         spec = specs.spec(specs.outcome("normal_with_sd", "linear", "none"))
         pain = build_design(spec, load_evidence(specs.sd_table()))["outcomes/pain"].to_dataset()
-        told = dict(zip(pain["arm"].to_numpy(), pain["se_from"].to_numpy(), strict=True))
-        assert told["B: ketamine 0.5"] == BORROWED
-        assert list(told.values()).count(BORROWED) == 1
+        sources = dict(zip(pain["arm"].to_numpy(), pain["se_from"].to_numpy(), strict=True))
+        assert sources["B: ketamine 0.5"] == BORROWED_SD
+        assert list(sources.values()).count(BORROWED_SD) == 1
         assert np.isnan(pain["sd"].sel(arm="B: ketamine 0.5"))
         assert_allclose(pain["sd"].sel(arm="A: placebo"), 20.0)
 
-    def test_another_likelihood_leaves_that_arm_out_and_says_why(self):
+    def test_normal_likelihood_excludes_arm_without_sd(self):
         spec = specs.spec(specs.outcome("normal", "linear", "none"))
         design = build_design(spec, load_evidence(specs.sd_table()))
         assert design["outcomes/pain"].sizes["arm"] == 6
-        assert design["left_out"]["reason"].to_numpy().tolist() == ["no_dispersion"]
+        assert design["excluded"]["reason"].to_numpy().tolist() == ["no_dispersion"]
 
-    def test_an_empty_sd_stays_a_fault_that_shows_what_to_write(self):
-        with pytest.raises(EvidenceError, match="not reported"):
-            load_evidence(specs.sd_table().replace("not reported", ""))
+    def test_empty_sd_is_rejected(self):
+        empty = specs.sd_table().replace("not reported", "")
+        issues = issues_when(lambda: load_evidence(empty), EvidenceError)
+        assert {issue.row for issue in issues} == {2 + int(np.argmax(empty["sd"] == ""))}
 
-    def test_a_study_may_have_an_sd_of_its_own(self):
-        own = {"sd": specs.parameter("independent", each=specs.prior("LogNormal", mu=3, sigma=1))}
+    def test_sd_of_each_study(self):
+        parameters = {
+            "sd": specs.parameter("independent", each=specs.prior("LogNormal", mu=3, sigma=1))
+        }
         outcome = specs.outcome("normal_with_sd", "linear", "none")
         outcome["parameters"].pop("log_sd")
-        outcome["parameters"] |= own
+        outcome["parameters"] |= parameters
         model = build_model(specs.spec(outcome), load_evidence(specs.sd_table()))
         assert model.named_vars_to_dims["sd"] == ("study",)
         assert model.named_vars_to_dims["log_sd"] == ("study",)
 
 
-#: D counts responders at 30 % and 50 %; E at 50 % alone; F's counts cannot be nested.
+#: D counts responders at 30% and 50%; E at 50% only; F's counts cannot be nested.
 CUTOFFS = specs.rows("""
     study agent    dose events n  outcome
     D     placebo  0    9      30 third
@@ -231,7 +235,7 @@ def responders(**more: Any) -> Any:
 class TestCutoffs:
     table = CUTOFFS.astype({"dose": float})
 
-    def test_an_arm_enters_once_with_all_of_its_cutoffs(self):
+    def test_arm_has_all_its_cutoffs(self):
         design = build_design(responders(), load_evidence(self.table))
         pain = design["outcomes/pain"].to_dataset()
         assert pain.sizes["arm"] == 6
@@ -241,14 +245,14 @@ class TestCutoffs:
         assert (float(e["events"]), float(e["cutoff_share"])) == (9, 0.5)
         assert np.isnan(e["events_2"])
 
-    def test_counts_that_cannot_be_of_the_same_people_are_not_joined(self):
+    def test_impossible_cutoff_counts_are_excluded(self):
         design = build_design(responders(), load_evidence(self.table))
-        gone = design["left_out"].to_dataset().to_dataframe()
+        excluded = design["excluded"].to_dataset().to_dataframe()
         # Three of F's placebo arm gained half and two a third: the preferred count enters alone.
-        assert gone[["arm", "measure"]].to_numpy().tolist() == [["F: placebo", "third"]]
-        assert gone["reason"].iloc[0].startswith("more responders than at an easier cut-off")
+        assert excluded[["arm", "measure"]].to_numpy().tolist() == [["F: placebo", "third"]]
+        assert excluded["reason"].iloc[0].startswith("more responders than at an easier cut-off")
 
-    def test_the_density_is_that_of_the_three_categories(self):
+    def test_cutoff_density_is_multinomial(self):
         table = self.table[self.table["study"] != "F"]
         model = build_model(responders(), load_evidence(table))
         assert model.named_vars_to_dims["reported_responders"] == ("arm",)
@@ -277,9 +281,9 @@ class TestCutoffs:
         expected += stats.binom([25, 26], shares).logpmf([3, 9]).sum()
         assert_allclose(density(model, point), expected, rtol=1e-9)
 
-    def test_what_is_simulated_is_nested_and_reads_back(self):
+    def test_simulated_cutoffs_are_nested(self):
         table = self.table[self.table["study"] != "F"]
-        rows, _, spec = simulate(responders(), load_evidence(table), seed=2)
+        rows, _, spec = simulate_evidence(responders(), load_evidence(table), seed=2)
         wide = rows.pivot_table("events", ["study", "arm"], "outcome")
         assert (wide["half"] <= wide["third"]).loc["D"].all()
         assert wide.loc["E", "third"].isna().all()
@@ -290,73 +294,72 @@ class TestCutoffs:
 
 
 class TestSpec:
-    def faults(self, outcome: dict[str, Any]) -> dict[str, str]:
-        with pytest.raises(SpecError) as told:
-            specs.spec(outcome)
-        return {fault.column: str(fault) for fault in told.value.faults}
+    def codes(self, outcome: dict[str, Any]) -> dict[str, str]:
+        issues = issues_when(lambda: specs.spec(outcome), SpecError)
+        return {issue.column: issue.code for issue in issues}
 
-    def test_a_parameter_of_a_likelihood_has_no_default(self):
+    def test_likelihood_parameter_has_no_default(self):
         outcome = specs.outcome("student_t", "linear", "none")
         del outcome["parameters"]["nu"]
-        assert "no prior" in self.faults(outcome)["outcomes.pain.parameters.nu"]
+        assert self.codes(outcome)["outcomes.pain.parameters.nu"] == "E310"
 
     @pytest.mark.parametrize(
-        ("likelihood", "options", "said"),
+        ("likelihood", "options", "code"),
         [
-            ("normal", {"nu": 4.0}, "no parameter 'nu'"),
-            ("student_t", {"nu": -1.0}, "must be positive"),
-            ("beta_binomial", {"overdispersion": 1.5}, "no share"),
+            ("normal", {"nu": 4.0}, "E332"),
+            ("student_t", {"nu": -1.0}, "E333"),
+            ("beta_binomial", {"overdispersion": 1.5}, "E333"),
         ],
     )
-    def test_a_number_that_cannot_be_is_told(self, likelihood, options, said):
-        told = self.faults(specs.outcome(likelihood, "linear", likelihood_options=options))
+    def test_impossible_likelihood_option_is_rejected(self, likelihood, options, code):
+        codes = self.codes(specs.outcome(likelihood, "linear", likelihood_options=options))
         (key,) = options
-        assert said in told[f"outcomes.pain.likelihood_options.{key}"]
+        assert codes[f"outcomes.pain.likelihood_options.{key}"] == code
 
-    def test_a_share_needs_a_prior_of_shares(self):
+    def test_overdispersion_prior_in_unit_interval(self):
         wide = {"overdispersion": specs.parameter(location=specs.half_normal())}
-        told = self.faults(specs.outcome("beta_binomial", "linear", parameters=wide))
-        key = "outcomes.pain.parameters.overdispersion.priors.location"
-        assert "between 0 and 1" in told[key]
+        codes = self.codes(specs.outcome("beta_binomial", "linear", parameters=wide))
+        assert codes["outcomes.pain.parameters.overdispersion.priors.location"] == "E318"
 
-    def test_the_benefit_of_a_window_is_no_ratio(self):
+    def test_window_benefit_cannot_be_a_ratio(self):
         benefit = specs.outcome("poisson", "linear", better="lower")
-        with pytest.raises(SpecError, match="not a rate ratio"):
+        with pytest.raises(SpecError, match="E342"):
             specs.spec(benefit, specs.outcome("binomial", "linear"), window=specs.WINDOW)
 
     @pytest.mark.parametrize("name", sorted(set(LIKELIHOODS) - {"normal", "normal_contrast"}))
-    def test_what_is_not_normal_is_not_integrated(self, name):
+    def test_exact_engine_refuses_other_likelihoods(self, name):
         tables = {
             "n": specs.binary_table(name="pain"),
             "person_time": specs.rate_table(),
             "se": specs.normal_table(),
         }
         table = tables.get(LIKELIHOODS[name].columns[1], specs.follow_up_table())
-        table = specs.sd_table() if LIKELIHOODS[name].also else table
+        table = specs.sd_table() if LIKELIHOODS[name].second_observed else table
         table = specs.follow_up_table() if "follow_up" in LIKELIHOODS[name].columns else table
         spec = specs.spec(specs.outcome(name, "linear"))
-        reasons = reasons_against(spec, build_design(spec, load_evidence(table)))
+        reasons = exact_obstacles(spec, build_design(spec, load_evidence(table)))
         assert any(f"'{name}' is not normal" in reason for reason in reasons)
 
-    def test_no_name_is_of_a_likelihood_and_of_a_curve(self):
-        own = {name for part in LIKELIHOODS.values() for name in part.parameters}
-        assert not own & {name for curve in CURVES.values() for name in curve.parameters}
+    def test_parameter_names_are_unique(self):
+        names = {name for part in LIKELIHOODS.values() for name in part.parameters}
+        assert not names & {name for curve in CURVES.values() for name in curve.parameters}
 
 
 class TestTables:
     def test_events_over_person_time_need_no_n(self):
-        rows = table(load_evidence(specs.rate_table()), "results")
+        rows = to_frame(load_evidence(specs.rate_table()), "results")
         assert rows["n"].isna().all()
         assert_allclose(rows["person_time"], specs.rate_table()["person_time"])
 
     @pytest.mark.parametrize("column", ["person_time", "follow_up"])
-    def test_no_time_at_all_is_a_fault(self, column):
+    def test_zero_time_is_rejected(self, column):
         whole = specs.rate_table() if column == "person_time" else specs.follow_up_table()
-        with pytest.raises(EvidenceError, match="no time at all") as told:
-            load_evidence(whole.assign(**{column: 0.0}))
-        assert told.value.faults[0].column == column
+        issues = issues_when(lambda: load_evidence(whole.assign(**{column: 0.0})), EvidenceError)
+        assert [(issue.row, issue.column) for issue in issues] == [
+            (row, column) for row in range(2, len(whole) + 2)
+        ]
 
-    def test_without_the_column_that_a_likelihood_needs_every_row_falls_out(self):
+    def test_missing_likelihood_column_is_rejected(self):
         spec = specs.spec(specs.outcome("poisson", "linear", "none"))
-        with pytest.raises(EvidenceError, match="no person_time"):
+        with pytest.raises(EvidenceError, match="person_time"):
             build_design(spec, load_evidence(specs.binary_table(name="pain")))

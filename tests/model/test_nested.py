@@ -1,9 +1,8 @@
-"""Trials in clusters: who shares what, what the spec must say, and where it goes from there."""
+"""Trials in clusters: covariance, required keys, and estimands."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose
 
 from nmda_bayes import inference
@@ -11,12 +10,13 @@ from nmda_bayes.design import build_design
 from nmda_bayes.errors import SpecError
 from nmda_bayes.estimands import study_effects
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.exact import reasons_against
+from nmda_bayes.inference.exact import exact_obstacles
 from nmda_bayes.model import build_model
-from nmda_bayes.simulate import simulate
-from tests import specs
+from nmda_bayes.simulate import simulate_evidence
+from tests.support import specs
+from tests.support.issues import issues_when
 
-#: A and B in one district, which give the same; C in another.
+#: A and B in one district, C in another.
 ROWS = specs.rows("""
     study district agent    dose mean se
     A     north    placebo  0    50  2
@@ -34,18 +34,18 @@ def nested(**by):
     return specs.outcome("normal", "linear", "nested", parameters)
 
 
-def test_two_trials_of_a_district_share_the_part_that_is_its_own():
-    model = build_model(specs.spec(nested(by="district")), load_evidence(ROWS))
+def test_trials_of_a_cluster_covary():
+    model = build_model(specs.spec(nested(strata_column="district")), load_evidence(ROWS))
     assert model.named_vars_to_dims["cluster_offset"] == ("cluster_arm",)
     assert len(model.coords["cluster_arm"]) == 4
-    given = {"slope": 0.0, "heterogeneity_sd": 1.5, "cluster_sd": 2.0, "baseline": np.zeros(3)}
+    parameters = {"slope": 0.0, "heterogeneity_sd": 1.5, "cluster_sd": 2.0, "baseline": np.zeros(3)}
     offsets = {"arm_offset": np.zeros(6), "cluster_offset": np.zeros(4)}
-    eta = model.compile_fn(model["eta"], inputs=[model[n] for n in (*given, *offsets)])
+    eta = model.compile_fn(model["eta"], inputs=[model[n] for n in (*parameters, *offsets)])
     # Eta is linear in the offsets: a unit of each gives its column, and the columns the covariance.
     columns = []
     for name, zeros in offsets.items():
         for unit in np.eye(len(zeros)):
-            at = {n: np.asarray(v) for n, v in (given | offsets | {name: unit}).items()}
+            at = {n: np.asarray(v) for n, v in (parameters | offsets | {name: unit}).items()}
             columns.append(np.asarray(eta(at)))
     columns = np.array(columns)
     contrasts = columns[:, 1::2] - columns[:, ::2]
@@ -55,30 +55,29 @@ def test_two_trials_of_a_district_share_the_part_that_is_its_own():
     assert_allclose(contrasts.T @ contrasts, expected, rtol=1e-12)
 
 
-def test_the_spec_must_say_what_trials_are_nested_in():
-    with pytest.raises(SpecError, match="nested in is not said") as told:
-        specs.spec(nested())
-    assert told.value.faults[0].column == "outcomes.pain.parameters.cluster_sd.by"
-    with pytest.raises(SpecError, match="no column 'distrct'") as told:
-        build_design(specs.spec(nested(by="distrct")), load_evidence(ROWS))
-    assert "district" in told.value.faults[0].mend
+def test_cluster_column_is_required():
+    column = "outcomes.pain.parameters.cluster_sd.strata_column"
+    (issue,) = issues_when(lambda: specs.spec(nested()), SpecError)
+    assert (issue.code, issue.column) == ("E325", column)
+    misspelt, evidence = specs.spec(nested(strata_column="distrct")), load_evidence(ROWS)
+    (issue,) = issues_when(lambda: build_design(misspelt, evidence), SpecError)
+    assert issue.column == column
 
 
-def test_a_trial_without_a_cluster_is_left_out_with_its_reason():
+def test_trial_without_cluster_is_excluded():
     rows = ROWS.assign(district=ROWS["district"].where(ROWS["study"] != "C"))
-    design = build_design(specs.spec(nested(by="district")), load_evidence(rows))
-    reasons = set(design["left_out"]["reason"].to_numpy())
-    assert reasons == {"no district is given, and trials are nested in it"}
+    design = build_design(specs.spec(nested(strata_column="district")), load_evidence(rows))
+    assert set(design["excluded"]["step"].to_numpy()) == {"study_information"}
 
 
-def test_two_scales_are_integrated_exactly_and_a_third_is_not():
-    spec = specs.spec(nested(by="district"))
+def test_exact_engine_integrates_two_scales():
+    spec = specs.spec(nested(strata_column="district"))
     design = build_design(spec, load_evidence(ROWS))
-    assert reasons_against(spec, design) == []
+    assert exact_obstacles(spec, design) == []
 
 
-def test_what_a_new_trial_adds_holds_both_parts(mocked_sampler):
-    spec = specs.spec(nested(by="district"))
+def test_new_trial_has_both_variances(mocked_sampler):
+    spec = specs.spec(nested(strata_column="district"))
     fit = inference.fit(spec, load_evidence(ROWS))
     posterior = fit["posterior"].to_dataset()
     added = (study_effects(fit, "pain")["predicted"] - posterior["slope"]).isel(arm=0)
@@ -87,9 +86,9 @@ def test_what_a_new_trial_adds_holds_both_parts(mocked_sampler):
     assert_allclose(added.var(), variance, rtol=4 * np.sqrt(3.5 / 400))
 
 
-def test_evidence_drawn_from_it_reads_back():
-    spec = specs.spec(nested(by="district"))
-    rows, truth, back = simulate(spec, load_evidence(ROWS))
+def test_simulated_evidence_reads_back():
+    spec = specs.spec(nested(strata_column="district"))
+    rows, truth, back = simulate_evidence(spec, load_evidence(ROWS))
     assert "cluster_sd" in truth
     design = build_design(back, load_evidence(rows))
     assert design["outcomes/pain"]["cluster"].to_numpy().tolist() == ROWS["district"].tolist()

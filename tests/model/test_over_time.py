@@ -1,4 +1,4 @@
-"""Readings and time courses in the graph: dims, densities by hand, what an arm shares."""
+"""Time courses in the graph: dims, densities by hand, shared errors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scipy import stats
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.exact import reasons_against
+from nmda_bayes.inference.exact import exact_obstacles
 from nmda_bayes.model import build_model
-from tests import specs
-from tests.conftest import value_of
-from tests.design.test_readings import DECAY, READ, REPEATED
+from tests.support import specs
+from tests.support.fits import value_of
+from tests.support.specs import DECAY, READ, REPEATED
 
 AFTER = np.array([0, 0, 24, 24, 6, 6])
 DOSE = np.array([0, 1, 0, 1, 0, 2])
@@ -29,35 +29,42 @@ ARM_OF_ROW, LEVEL_OF_ROW = [0, 1, 0, 1, 2, 3], [0, 0, 1, 1, 2, 2]
 
 def model_with(heterogeneity="arm", designs=None, **more):
     parameters = {**DECAY["parameters"]}
-    outcome = specs.outcome(**{**DECAY, "curve": "linear", "heterogeneity": heterogeneity,
-                               "parameters": parameters, **more})  # fmt: skip
+    outcome = specs.outcome(
+        **{
+            **DECAY,
+            "curve": "linear",
+            "heterogeneity": heterogeneity,
+            "parameters": parameters,
+            **more,
+        }
+    )
     return build_model(specs.spec(outcome, designs=designs or REPEATED), load_evidence(READ))
 
 
 def by_hand(heterogeneity="arm"):
     share = 2 ** (-AFTER / 8.0)
     delta = 3.0 / np.sqrt(2) * POINT["arm_offset"][ARM_OF_ROW]
-    delta = delta * share if heterogeneity == "arm_fading" else delta
+    delta = delta * share if heterogeneity == "proportional_to_course" else delta
     return POINT["baseline"][LEVEL_OF_ROW] - 12.0 * DOSE * share + delta
 
 
-def test_dims_are_those_of_readings_and_of_arms():
+def test_dims_of_readings_and_arms():
     dims = model_with().named_vars_to_dims
     assert dims["baseline"] == ("reading",)
-    assert dims["arm_offset"] == ("whole_arm",)
+    assert dims["arm_offset"] == ("parent_arm",)
     assert dims["eta"] == ("arm",)
     assert dims["log_half_life"] == ()
-    assert dims["same_arm_offset"] == ("repeated_whole_arm",)
+    assert dims["same_arm_offset"] == ("repeated_parent_arm",)
 
 
-@pytest.mark.parametrize("heterogeneity", ["arm", "arm_fading"])
-def test_the_predictor_is_the_curve_times_its_course(heterogeneity):
+@pytest.mark.parametrize("heterogeneity", ["arm", "proportional_to_course"])
+def test_predictor_is_curve_times_course(heterogeneity):
     model = model_with(heterogeneity)
     point = model.initial_point() | POINT
     assert_allclose(value_of(model, "eta", point), by_hand(heterogeneity), rtol=1e-12)
 
 
-def test_readings_of_an_arm_share_a_part_of_their_errors():
+def test_readings_of_an_arm_share_errors():
     model = model_with()
     z = np.array([0.4, -1.3])
     point = model.initial_point() | POINT | {"same_arm_offset": z}
@@ -70,7 +77,7 @@ def test_readings_of_an_arm_share_a_part_of_their_errors():
     assert_allclose(reported(point), expected, rtol=1e-9)
 
 
-def test_a_correlation_may_be_learned_or_readings_taken_for_independent():
+def test_within_arm_correlation_options():
     beta = specs.prior("Beta", alpha=5, beta=5)
     learned = model_with(designs={"repeated": {"within_arm_correlation": beta}})
     assert learned.named_vars_to_dims["within_arm_correlation"] == ()
@@ -79,14 +86,14 @@ def test_a_correlation_may_be_learned_or_readings_taken_for_independent():
     assert "same_arm_offset" not in apart.named_vars_to_dims
 
 
-def test_the_gradient_is_finite_where_some_arms_are_read_once():
+def test_gradient_with_single_readings_is_finite():
     beta = specs.prior("Beta", alpha=5, beta=5)
     model = model_with(designs={"repeated": {"within_arm_correlation": beta}})
     gradient = model.compile_dlogp()(model.initial_point())
     assert np.isfinite(gradient).all()
 
 
-def test_steps_have_a_share_for_each_window():
+def test_step_course_shares():
     share = {"share": specs.parameter("common")}
     model = model_with(course="steps", course_options={"edges": [1, 12]}, parameters=share)
     point = model.initial_point() | {k: v for k, v in POINT.items() if k != "log_half_life"}
@@ -97,9 +104,9 @@ def test_steps_have_a_share_for_each_window():
     assert_allclose(value_of(model, "eta", point), expected, rtol=1e-12)
 
 
-def test_what_the_exact_engine_cannot_do_it_says():
+def test_exact_engine_refuses_time_courses():
     outcome = specs.outcome(**{**DECAY, "curve": "linear"})
     spec = specs.spec(outcome, designs=REPEATED)
-    reasons = reasons_against(spec, build_design(spec, load_evidence(READ)))
-    assert "pain: the course 'exponential_decay' is not linear in what it learns" in reasons
-    assert "pain: arms are read at several hours" in reasons
+    reasons = exact_obstacles(spec, build_design(spec, load_evidence(READ)))
+    assert "pain: time course 'exponential_decay' is not linear" in reasons
+    assert "pain: arms are measured at several times" in reasons

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, the sampler mocked, and is kept without its outputs."""
+"""All notebooks run with a mocked sampler, and are stored without outputs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pymc as pm
 import pytest
 import xarray as xr
 
-from nmda_bayes.model import model_of
-from nmda_bayes.sensitivity.designs import seen
-from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.model import build_model_from_design
+from nmda_bayes.sensitivity.runner import VariantJob
+from nmda_bayes.sensitivity.variants import included_rows
 from nmda_bayes.spec import AnalysisSpec
-from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
+from tests.support.fits import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 DRAWS = {"chains": 4, "draws": 50}
@@ -32,12 +32,14 @@ def few_draws(
     return prior_as_posterior(model, short, progress=progress)
 
 
-def few_draws_of_a_variant(job: Job, settings: Any) -> tuple[xr.DataTree, str]:
-    return few_draws(model_of(job.spec, seen(job.design)), job.spec, progress=False), "fitted"
+def few_draws_of_a_variant(job: VariantJob, settings: Any) -> tuple[xr.DataTree, str]:
+    return few_draws(
+        build_model_from_design(job.spec, included_rows(job.design)), job.spec, progress=False
+    ), "fitted"
 
 
 def run_cell(source: str, namespace: dict[str, Any], name: str) -> None:
-    """Run a cell as a notebook does: statements, then the last expression is shown."""
+    """Run a cell as a notebook does, and display its last expression."""
     tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, name, "exec"), namespace)
@@ -49,16 +51,16 @@ def run_cell(source: str, namespace: dict[str, Any], name: str) -> None:
             getattr(shown, show)()
 
 
-def test_there_are_notebooks():
+def test_notebooks_exist():
     assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(SAMPLER, few_draws)
-    monkeypatch.setattr("nmda_bayes.sensitivity.work.sampled", few_draws_of_a_variant)
+    monkeypatch.setattr("nmda_bayes.sensitivity.summaries.sample_variant", few_draws_of_a_variant)
     monkeypatch.setattr(PRIOR_DRAWS, 100)
-    monkeypatch.chdir(tmp_path)  # a notebook needs nothing beside itself, and leaves nothing
+    monkeypatch.chdir(tmp_path)  # notebooks need no other file and leave none
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for number, cell in enumerate(notebook(path).cells):
         if cell.cell_type == "code":
@@ -67,7 +69,7 @@ def test_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_holds_no_output(path: Path):
+def test_notebook_has_no_outputs(path: Path):
     for cell in notebook(path).cells:
         if cell.cell_type == "code":
             assert cell.outputs == []
@@ -75,10 +77,9 @@ def test_holds_no_output(path: Path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_is_prose_with_code_in_it(path: Path):
-    """One question in the title, and an interval is never shown without its kind and level."""
+def test_notebook_asks_a_question_and_defines_intervals(path: Path):
     cells = notebook(path).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert cells[0].source.startswith("# ")
     assert cells[0].source.splitlines()[0].endswith("?")
-    assert "95 % equal-tailed" in text
+    assert "95% credible interval" in text

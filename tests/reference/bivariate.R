@@ -1,4 +1,4 @@
-# Makes the numbers of test_bivariate.py: periodontal disease, two outcomes (dat.berkey1998 of metadat).
+# Reproduces the values of test_bivariate.py: periodontal disease, two outcomes (dat.berkey1998 of metadat).
 # Run in this folder: Rscript bivariate.R
 library(metafor)
 cat("metafor", as.character(packageVersion("metafor")), "\n")

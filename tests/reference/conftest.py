@@ -19,15 +19,13 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int,
     """Run ``nmda-bayes fit SPEC --evidence CSV --out DIR``: its exit code and its folder."""
 
     @cache
-    def run(spec: str, evidence: str, verb: str = "fit") -> tuple[int, Path]:
+    def run(spec: str, evidence: str, command: str = "fit") -> tuple[int, Path]:
         out = tmp_path_factory.mktemp("reference") / evidence
-        told = CliRunner().invoke(
-            app, [verb, str(HERE / f"{spec}.toml"), "--evidence", str(HERE / f"{evidence}.csv"),
-                  "--out", str(out)],
-        )  # fmt: skip
-        if told.exception is not None and not isinstance(told.exception, SystemExit):
-            raise told.exception
-        assert told.exit_code in (0, 3), told.output
-        return told.exit_code, out
+        files = [str(HERE / f"{spec}.toml"), "--evidence", str(HERE / f"{evidence}.csv")]
+        result = CliRunner().invoke(app, [command, *files, "--out", str(out)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code in (0, 3), result.output
+        return result.exit_code, out
 
     return run

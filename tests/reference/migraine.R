@@ -1,6 +1,6 @@
-# Makes migraine.json: the deviance of each curve at its maximum likelihood, on the logit scale.
+# Reproduces migraine.json: the deviance of each curve at its maximum likelihood, on the logit scale.
 # Run in this folder: Rscript migraine.R
-# Straight-line models by stats::glm, bent ones by optim over DoseFinding's own formulas.
+# Linear models by stats::glm, curves by optim over the formulas of DoseFinding.
 library(DoseFinding)
 library(splines)
 rows <- read.csv("migraine.csv")

@@ -1,4 +1,4 @@
-# Makes the numbers of test_rare_events.py: catheter infections (dat.nielweise2007 of metadat) by metafor.
+# Reproduces the values of test_rare_events.py: catheter infections (dat.nielweise2007 of metadat) by metafor.
 # Run in this folder: Rscript rare_events.R
 library(metafor)
 cat("metafor", as.character(packageVersion("metafor")), "\n")

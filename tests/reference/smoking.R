@@ -1,4 +1,4 @@
-# Makes the rows of "smoking" in pinned.json: the random-effects network of Hasselblad 1998 by JAGS.
+# Reproduces the rows of "smoking" in pinned.json: the random-effects network of Hasselblad 1998 by JAGS.
 # Run in this folder: Rscript smoking.R
 library(rjags)
 rows <- read.csv("smoking.csv")

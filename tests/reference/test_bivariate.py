@@ -16,8 +16,8 @@ from numpy.testing import assert_allclose
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model
 from nmda_bayes.spec import AnalysisSpec
-from tests import specs
-from tests.gaussian import Marginal
+from tests.support import specs
+from tests.support.gaussian import Marginal
 
 pytestmark = pytest.mark.reference
 
@@ -57,29 +57,32 @@ def likelihood():
     return at
 
 
-def test_the_likelihood_at_its_maximum_is_metafors(likelihood):
+def test_maximum_likelihood(likelihood):
     best = (ML["effects"], np.log(ML["tau2"]), np.arctanh(ML["rho"]))
     assert_allclose(likelihood(*best), ML["log_likelihood"], atol=1e-5)
 
 
-def test_it_is_flat_there_and_bends_as_the_standard_errors_say(likelihood):
+def test_gradient_and_standard_errors_at_the_maximum(likelihood):
     best = [*ML["effects"], *np.log(ML["tau2"]), np.arctanh(ML["rho"])]
     top = ML["log_likelihood"]
 
-    def moved(place, step):
+    def shifted(i, step):
         x = np.array(best)
-        x[place] += step
+        x[i] += step
         return likelihood(x[:2], x[2:4], x[4])
 
-    for place, step in enumerate([0.01, 0.01, 0.1, 0.1, 0.1]):
-        up, down = moved(place, step), moved(place, -step)
-        # A tenth of the way to where the likelihood is half an e-fold lower, and less.
+    for i, step in enumerate([0.01, 0.01, 0.1, 0.1, 0.1]):
+        up, down = shifted(i, step), shifted(i, -step)
+        # Within 0.1 standard errors of the maximum.
         assert abs(up - down) / 2 < 0.1 * abs(up + down - 2 * top)
     steps = 0.01 * np.eye(5)[:2]
+
+    def at(x):
+        return likelihood(*np.split(x, [2, 4])[:2], best[4])
+
     information = [
-        [sum(-a * b * likelihood(*np.split(np.array(best) + a * one + b * other, [2, 4])[:2],
-                                 best[4]) for a in (1, -1) for b in (1, -1))
-         for other in steps] for one in steps
-    ]  # fmt: skip
+        [sum(-a * b * at(best + a * u + b * v) for a in (1, -1) for b in (1, -1)) for v in steps]
+        for u in steps
+    ]
     covariance = np.linalg.inv(np.array(information) / (4 * 0.01**2))
     assert_allclose(np.sqrt(np.diag(covariance)), ML["se"], atol=1e-4)

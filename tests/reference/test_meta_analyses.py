@@ -16,7 +16,7 @@ from scipy import stats
 
 from nmda_bayes.estimands import study_effects
 from nmda_bayes.inference import read_fit
-from tests.reference.quadrature import normal_normal
+from tests.support.quadrature import normal_normal
 
 pytestmark = pytest.mark.reference
 
@@ -32,27 +32,26 @@ CRINS = (4.0, stats.halfnorm(scale=0.5))
     ("spec", "evidence", "outcome", "priors"),
     [
         ("eight_schools", "eight_schools", "score", SCHOOLS),
-        # One by NUTS with every commit; tests/inference/test_exact.py holds the others to the
-        # integral without sampling.
+        # The others are tested without sampling in tests/inference/test_exact.py.
         pytest.param("eight_schools", "eight_schools_rounded", "score", SCHOOLS, marks=SLOW),
         pytest.param("crins2014", "crins2014", "rejection", CRINS, marks=SLOW),
         pytest.param("bcg", "bcg", "tuberculosis", CRINS, marks=SLOW),
     ],
 )
-def test_posterior_is_the_integral(
+def test_posterior_agrees_with_quadrature(
     fitted: Fitted, spec: str, evidence: str, outcome: str, priors: tuple[float, Any]
 ):
     code, folder = fitted(spec, evidence)
     assert code == 0
     exact = by_quadrature(evidence, priors)
-    for name, (found, error) in statistics(read_fit(folder), outcome).items():
-        assert abs(found - exact[name]) <= 3 * error, (name, found, exact[name], error)
+    for name, (value, error) in statistics(read_fit(folder), outcome).items():
+        assert abs(value - exact[name]) <= 3 * error, (name, value, exact[name], error)
 
 
 @pytest.mark.parametrize(
     ("evidence", "priors"), [("eight_schools", SCHOOLS), ("crins2014", CRINS), ("bcg", CRINS)]
 )
-def test_integral_is_what_bayesmeta_prints(evidence: str, priors: tuple[float, Any]):
+def test_quadrature_agrees_with_bayesmeta(evidence: str, priors: tuple[float, Any]):
     exact = by_quadrature(evidence, priors)
     pinned = json.loads((HERE / "pinned.json").read_text())[evidence]["numbers"]
     # bayesmeta integrates too, to a relative accuracy of 1e-3 (its delta and epsilon).
@@ -66,10 +65,10 @@ def by_quadrature(evidence: str, priors: tuple[float, Any]) -> dict[str, float]:
 
 
 def statistics(fit: xr.DataTree, outcome: str) -> dict[str, tuple[float, float]]:
-    """Each statistic of a fit that is pinned, with its Monte Carlo error."""
+    """The pinned statistics of a fit, with Monte Carlo errors."""
     mu, tau = (fit["posterior"][name] for name in ("effect", "heterogeneity_sd"))
     new = study_effects(fit, outcome)["predicted"].isel(arm=0)
-    asked = {
+    quantities = {
         "mu_mean": (mu, "mean"),
         "mu_sd": (mu, "sd"),
         "tau_mean": (tau, "mean"),
@@ -80,5 +79,5 @@ def statistics(fit: xr.DataTree, outcome: str) -> dict[str, tuple[float, float]]
     compute = {"mean": np.mean, "sd": np.std, "median": np.median}
     return {
         name: (float(compute[kind](draws.values)), float(arviz_stats.mcse(draws, method=kind)))
-        for name, (draws, kind) in asked.items()
+        for name, (draws, kind) in quantities.items()
     }

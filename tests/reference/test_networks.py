@@ -1,4 +1,4 @@
-"""Published answers beyond one contrast a trial: a network, and trials of single arms."""
+"""Published results for a network and for single-arm trials."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from nmda_bayes.checks import PRIOR_ONLY, check
+from nmda_bayes.checks import PRIOR_ONLY, diagnose
 from nmda_bayes.estimands import residual_deviance
 from nmda_bayes.inference import read_fit
 from tests.reference.monte_carlo import compare
-from tests.reference.quadrature import binomial_normal
+from tests.support.quadrature import binomial_normal
 
 pytestmark = pytest.mark.reference
 
@@ -36,46 +36,46 @@ def test_smoking_network_agrees_with_jags(fitted: Fitted):
     for row in PINNED["smoking"]["rows"]:
         variable, agent = row["variable"], row["agent"]
         draws = posterior[variable].sel(agent=agent) if agent else posterior[variable]
-        mine = summary[(summary["variable"] == variable) & (summary["agent"] == agent)].iloc[0]
-        compared += compare(draws, mine, row)
+        rows = summary[(summary["variable"] == variable) & (summary["agent"] == agent)]
+        compared += compare(draws, rows.iloc[0], row)
     frame = pd.DataFrame(compared)
     assert len(frame) == 4 * 4
     assert frame["ok"].all(), frame[~frame["ok"]].to_string()
 
 
-def test_smoking_network_fits_as_published(fitted: Fitted):
+def test_residual_deviance_of_the_smoking_network(fitted: Fitted):
     # NICE TSD 4, random effects under consistency: total residual deviance 54.0 on 50 data points.
-    found = residual_deviance(read_fit(fitted("smoking", "smoking")[1]), "quit")
-    assert found.attrs["data_points"] == 50
-    # Printed to a tenth, by a sampler of the same kind.
-    limit = 0.05 + 3 * np.sqrt(2) * error_of(found["total"], "mean")
+    deviance = residual_deviance(read_fit(fitted("smoking", "smoking")[1]), "quit")
+    assert deviance.attrs["data_points"] == 50
+    # Printed to one decimal, with a Monte Carlo error like ours.
+    limit = 0.05 + 3 * np.sqrt(2) * error_of(deviance["total"], "mean")
     assert limit < 1
-    assert abs(found.attrs["total"] - 54.0) <= limit, (found.attrs, limit)
+    assert abs(deviance.attrs["total"] - 54.0) <= limit, (deviance.attrs, limit)
 
 
 @pytest.mark.slow
-def test_trials_of_single_arms_predict_the_next_one(fitted: Fitted):
+def test_single_arm_trials_predict_a_new_trial(fitted: Fitted):
     code, folder = fitted("spondylitis", "spondylitis")
     assert code == 0
     posterior = read_fit(folder)["posterior"].to_dataset()
-    spread = posterior["baseline_between_study"]
-    offset = np.random.default_rng(1).standard_normal(spread.shape)
-    rate = 1 / (1 + np.exp(-(posterior["baseline_location"] + spread * offset)))
+    sd = posterior["baseline_between_study"]
+    offset = np.random.default_rng(1).standard_normal(sd.shape)
+    rate = 1 / (1 + np.exp(-(posterior["baseline_location"] + sd * offset)))
     exact = single_arms(401)
     for name, number in exact.items():
-        of, statistic = name.split("_")
-        draws = spread if of == "tau" else rate
-        found = value_of(draws, statistic)
+        quantity, statistic = name.split("_")
+        draws = sd if quantity == "tau" else rate
+        value = value_of(draws, statistic)
         grid = 0.004 if name.startswith("tau_q") else 0.0004
         limit = 3 * error_of(draws, statistic) + grid
-        assert abs(found - number) <= limit, (name, found, number, limit)
+        assert abs(value - number) <= limit, (name, value, number, limit)
 
 
-def test_the_integral_over_single_arms_is_what_rbest_prints():
-    # Twice the step moves no mean and no median of it by more than 0.0004.
+def test_quadrature_of_single_arms_agrees_with_rbest():
+    # Doubling the step changes no mean or median by more than 0.0004.
     exact, printed = single_arms(201), PINNED["spondylitis"]
-    # RBesT samples. An SD of 0.21 (tau) leaves a mean of 4,000 draws an error of 0.003 at least;
-    # its printed ends and SD are noisier still and are not held.
+    # RBesT samples: with an SD of 0.21 (tau) the error of a mean of 4,000 draws is at least 0.003;
+    # its quantiles and SDs are too noisy to compare.
     for name in ("tau_mean", "rate_mean", "rate_q50"):
         assert abs(exact[name] - printed[name]) <= 0.003, (name, exact[name])
 
@@ -89,11 +89,11 @@ def single_arms(points: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_an_effect_that_no_arm_has_is_called_its_prior(fitted: Fitted):
+def test_an_effect_without_data_is_prior_only(fitted: Fitted):
     _, folder = fitted("spondylitis", "spondylitis")
-    told = check(read_fit(folder)).identifiability.set_index("variable")["verdict"]
-    assert told["effect"] == PRIOR_ONLY
-    assert told["baseline_location"] != PRIOR_ONLY
+    table = diagnose(read_fit(folder)).identifiability.set_index("variable")
+    assert table["conclusion"]["effect"] == PRIOR_ONLY
+    assert table["conclusion"]["baseline_location"] != PRIOR_ONLY
 
 
 def value_of(draws: xr.DataArray, statistic: str) -> float:

@@ -1,7 +1,7 @@
-"""Schools in districts: the exact engine's evidence, maximised, against metafor's REML.
+"""Schools in districts: the log evidence of exact inference, maximised, against metafor's REML.
 
-An effect with a prior as wide as 1e4 is integrated out as REML does it, so that the log evidence at
-two SDs is the restricted likelihood but for a constant. `three_levels.R` prints the numbers
+With a prior SD of 1e4 the effect is integrated out as by REML, so that the log evidence at two SDs
+is the restricted likelihood up to a constant. `three_levels.R` prints the numbers
 (metafor 3.8-1, rma.mv, random = ~ 1 | district / school); the data are Konstantopoulos 2011.
 """
 
@@ -18,12 +18,10 @@ from scipy import stats
 
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.affine import linear
-from nmda_bayes.inference.exact import integrate, reasons_against
-from nmda_bayes.inference.latents import POINT
-from nmda_bayes.inference.regression import solve
-from nmda_bayes.model import model_of, outcomes_of
-from tests import specs
+from nmda_bayes.inference.exact import exact_obstacles, integrate_posterior
+from nmda_bayes.inference.normal_regression import GRID_POINT, build_regression, solve_regression
+from nmda_bayes.model import build_model_from_design, model_outcomes
+from tests.support import specs
 
 pytestmark = pytest.mark.reference
 
@@ -36,54 +34,51 @@ def spec_of(location_sd: float, **more):
     parameters = {
         "effect": specs.parameter(location=specs.normal(0, location_sd)),
         "heterogeneity_sd": specs.parameter(location=half),
-        "cluster_sd": {**specs.parameter(location=half), "by": "district"},
+        "cluster_sd": {**specs.parameter(location=half), "strata_column": "district"},
     }
     outcome = specs.outcome("normal_contrast", "constant", "nested", parameters)
     return specs.spec(outcome, reference="standard", **more)
 
 
 def solved(outcome, log_sds):
-    """At rows of the logarithms of the two SDs."""
-    sds = {n: xr.DataArray(np.exp(v), dims=POINT) for n, v in zip(SDS, log_sds.T, strict=True)}
-    regression = linear(outcome, sds)
-    return regression, solve(regression)
+    """The regression at rows of logarithms of the two SDs."""
+    sds = {n: xr.DataArray(np.exp(v), dims=GRID_POINT) for n, v in zip(SDS, log_sds.T, strict=True)}
+    regression = build_regression(outcome, sds)
+    return regression, solve_regression(regression)
 
 
-def test_the_restricted_likelihood_is_metafors():
+def test_restricted_likelihood():
     spec = spec_of(1e4)
     design = build_design(spec, load_evidence(TABLE))
-    outcome = next(outcomes_of(spec, design))
+    outcome = next(model_outcomes(spec, design))
     best, step = np.array([-1.0, -1.5]), 0.3
-    for _ in range(12):  # a grid of 7 x 7 about the best place so far, each time half as wide
+    for _ in range(12):  # a grid of 7 x 7 around the best point, halved each time
         offset = step * np.linspace(-1, 1, 7)
-        places = best + np.stack(np.meshgrid(offset, offset), axis=-1).reshape(-1, 2)
-        best = places[solved(outcome, places)[1].log_evidence.argmax()]
+        points = best + np.stack(np.meshgrid(offset, offset), axis=-1).reshape(-1, 2)
+        best = points[solved(outcome, points)[1].log_evidence.argmax()]
         step /= 2
     assert_allclose(np.exp(2 * best), [0.06506194, 0.03273652], atol=1e-3)
-    regression, at = solved(outcome, best[None])
-    place = regression.latents.blocks["effect"].start
-    covariance = np.linalg.inv(at.root[0] @ at.root[0].T)
-    assert_allclose(at.mean[0, place], 0.1847132, atol=1e-3)
-    assert_allclose(np.sqrt(covariance[place, place]), 0.08455592, atol=1e-3)
+    regression, posterior = solved(outcome, best[None])
+    i = regression.latents.blocks["effect"].start
+    covariance = np.linalg.inv(posterior.root[0] @ posterior.root[0].T)
+    assert_allclose(posterior.mean[0, i], 0.1847132, atol=1e-3)
+    assert_allclose(np.sqrt(covariance[i, i]), 0.08455592, atol=1e-3)
 
 
 @pytest.mark.slow
-def test_the_posterior_is_that_of_a_double_integral():
-    """Half-normal priors on both SDs; districts by blocks of a covariance, and no shared code.
-
-    The first four districts, fifteen schools: the whole table takes ten times as long.
-    """
+def test_posterior_by_a_double_integral():
+    """Half-normal priors on both SDs; districts as blocks of a covariance (four of them)."""
     settings = {**specs.SAMPLING, "method": "exact", "chains": 1, "draws": 2}
     spec = spec_of(1.0, sampling=settings)
     rows = pd.read_csv(TABLE)
     few = rows[rows["district"].isin(rows["district"].unique()[:4])]
     design = build_design(spec, load_evidence(few))
-    assert reasons_against(spec, design) == []
-    found = integrate(spec, design, model_of(spec, design))["exact"].to_dataset()
+    assert exact_obstacles(spec, design) == []
+    exact = integrate_posterior(spec, design, build_model_from_design(spec, design))["exact"]
     y, se = (design["outcomes/pain"][c].to_numpy() for c in ("estimate", "estimate_se"))
-    place = design["outcomes/pain"]["arm_position"].to_numpy()
-    district = design["outcomes/pain"]["cluster"].to_numpy()[place]
-    together = (district[:, None] == district).astype(float)
+    arms = design["outcomes/pain"]["arm_position"].to_numpy()
+    district = design["outcomes/pain"]["cluster"].to_numpy()[arms]
+    same_district = (district[:, None] == district).astype(float)
     nodes, weights = np.polynomial.legendre.leggauss(40)
     # Up to 5 SDs of the prior; squares put half of the points below a quarter of that.
     points, weights = 5 * ((nodes + 1) / 2) ** 2, 5 * (nodes + 1) / 2 * weights
@@ -91,9 +86,9 @@ def test_the_posterior_is_that_of_a_double_integral():
     table = np.zeros((40, 40, 3))
     for i, between in enumerate(points):
         for j, within in enumerate(points):
-            covariance = np.diag(se**2 + within**2) + between**2 * together
-            one, data = np.linalg.solve(covariance, np.column_stack([np.ones_like(y), y])).T
-            precision = one.sum() + 1.0
+            covariance = np.diag(se**2 + within**2) + between**2 * same_district
+            ones, data = np.linalg.solve(covariance, np.column_stack([np.ones_like(y), y])).T
+            precision = ones.sum() + 1.0
             mean = data.sum() / precision
             _, logdet = np.linalg.slogdet(covariance)
             log = -0.5 * (logdet + np.log(precision) + y @ data - precision * mean**2)
@@ -107,5 +102,5 @@ def test_the_posterior_is_that_of_a_double_integral():
         ("cluster_sd", float(weight.sum(1) @ points)),
         ("heterogeneity_sd", float(weight.sum(0) @ points)),
     ):
-        assert_allclose(found[name].sel(statistic="mean"), expected, rtol=1e-3)
-    assert_allclose(found["effect"].sel(statistic="sd"), sd, rtol=1e-3)
+        assert_allclose(exact[name].sel(statistic="mean"), expected, rtol=1e-3)
+    assert_allclose(exact["effect"].sel(statistic="sd"), sd, rtol=1e-3)

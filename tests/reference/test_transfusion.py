@@ -1,7 +1,7 @@
-"""Six small trials with a zero cell: with so few, what is thought of heterogeneity decides.
+"""Six small trials with a zero cell: results depend on the prior of the heterogeneity.
 
-The densities of the arms come from the graph; baselines (flat, Normal(0, 100²)) and effects of the
-trials are integrated here on grids, and the effect and tau summed over another. The R package
+The densities of the arms come from the graph; baselines (Normal(0, 100²)) and trial effects are
+integrated here on grids, the effect and tau on another. The R package
 multinma's vignette of the same data (Phillippo; Turner et al. 2012) prints d -0.77 (sd 0.44) where
 tau² ~ LogNormal(-3.93, 1.51²), and -1.15 (0.95) where tau ~ HalfNormal(5).
 """
@@ -15,7 +15,7 @@ import pytest
 from scipy import interpolate, special, stats
 
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.model import CHEAP, build_model
+from nmda_bayes.model import PY_MODE, build_model
 from nmda_bayes.spec import AnalysisSpec
 
 pytestmark = pytest.mark.reference
@@ -25,47 +25,46 @@ PRIORS = {
     "transfusion_informative": (stats.lognorm(0.755, scale=np.exp(-1.965)), -0.77, 0.44),
     "transfusion_vague": (stats.halfnorm(0, 5), -1.15, 0.95),
 }
-#: What is left of a trial once its baseline is integrated out, over log odds ratios.
+#: Grid of log odds ratios of a trial.
 DIFFERENCES = np.linspace(-40, 40, 801)
 
 
 @pytest.fixture(scope="module")
 def trials() -> np.ndarray:
-    """Log density of each trial at `DIFFERENCES`, from the graph's own density of each arm."""
+    """Log density of each trial at `DIFFERENCES`, from the graph's density of each arm."""
     spec = AnalysisSpec.from_toml(HERE / "transfusion_vague.toml")
     model = build_model(spec, load_evidence(HERE / "transfusion.csv"))
-    compiled = model.compile_logp(vars=[model["reported"]], sum=False, **CHEAP)
-    still = {"effect": np.array(0.0), "arm_offset": np.zeros(12)}
-    still["heterogeneity_sd_log__"] = np.array(0.0)
+    compiled = model.compile_logp(vars=[model["reported"]], sum=False, mode=PY_MODE)
+    fixed = {"effect": np.array(0.0), "arm_offset": np.zeros(12)}
+    fixed["heterogeneity_sd_log__"] = np.array(0.0)
     grid = np.linspace(-60, 60, 601)
-    table = np.array([compiled(still | {"baseline": np.full(6, x)})[0] for x in grid])
+    table = np.array([compiled(fixed | {"baseline": np.full(6, x)})[0] for x in grid])
     curve = interpolate.CubicSpline(grid, table)
     labels = [str(arm) for arm in model.coords["arm"]]
-    place = {tuple(label.split(": ")): i for i, label in enumerate(labels)}
-    names = sorted({study for study, _ in place})
+    positions = {tuple(label.split(": ")): i for i, label in enumerate(labels)}
+    names = sorted({study for study, _ in positions})
     treated, control = (
-        [i for name in names for (study, arm), i in place.items() if study == name and side in arm]
+        [positions[k] for name in names for k in positions if k[0] == name and side in k[1]]
         for side in ("transfusion", "control")
     )
-    # The mean of a trial's two log odds; where both arms' effects vary, it does by tau / 2, which
-    # is nothing beside a prior of SD 100.
+    # The mean of a trial's log odds also varies by tau / 2: negligible relative to an SD of 100.
     middle = np.linspace(-40, 40, 401)
     prior = stats.norm(0, 100).logpdf(middle)[:, None]
-    found = []
+    densities = []
     for difference in DIFFERENCES:
         up = curve(np.clip(middle + difference / 2, -60, 60))[:, treated]
         down = curve(np.clip(middle - difference / 2, -60, 60))[:, control]
-        found.append(special.logsumexp(up + down + prior, axis=0))
-    return np.array(found)
+        densities.append(special.logsumexp(up + down + prior, axis=0))
+    return np.array(densities)
 
 
 @pytest.mark.parametrize("name", PRIORS)
-def test_the_effect_is_that_of_the_published_fit(trials, name):
+def test_effect_agrees_with_the_published_fit(trials, name):
     prior, mean, sd = PRIORS[name]
     effects, taus = np.linspace(-14, 12, 261), np.concatenate([[0.02], np.arange(0.1, 15, 0.1)])
     log_weight = np.zeros((len(taus), len(effects)))
     for row, tau in enumerate(taus):
-        # Effects of trials around each mean: sums over the grid of differences, a spread of tau.
+        # Trial effects around each mean, with SD tau.
         nodes = effects[:, None] + tau * np.linspace(-6, 6, 97)
         share = stats.norm.logpdf(np.linspace(-6, 6, 97))
         for trial in trials.T:
@@ -74,23 +73,21 @@ def test_the_effect_is_that_of_the_published_fit(trials, name):
         log_weight[row] += prior.logpdf(tau) + np.log(np.gradient(taus)[row])
     weight = np.exp(log_weight - log_weight.max()).sum(axis=0)
     weight /= weight.sum()
-    found = float(weight @ effects)
-    spread = float(np.sqrt(weight @ effects**2 - found**2))
-    kurtosis = float(weight @ ((effects - found) / spread) ** 4)
-    # Printed from 4,000 draws; heavy tails leave such moments with some 1,000 effective ones, so
-    # that three Monte Carlo errors are 3 sd / sqrt(1000) of a mean, and with the kurtosis k here
-    # 3 sd sqrt((k - 1) / 4000) of an SD.
-    assert found == pytest.approx(mean, abs=3 * sd / np.sqrt(1000))
-    assert spread == pytest.approx(sd, abs=3 * sd * np.sqrt((kurtosis - 1) / 4000))
+    effect = float(weight @ effects)
+    effect_sd = float(np.sqrt(weight @ effects**2 - effect**2))
+    kurtosis = float(weight @ ((effects - effect) / effect_sd) ** 4)
+    # Published from 4,000 draws, some 1,000 of them effective: three Monte Carlo errors of a mean,
+    # and of an SD given the kurtosis.
+    assert effect == pytest.approx(mean, abs=3 * sd / np.sqrt(1000))
+    assert effect_sd == pytest.approx(sd, abs=3 * sd * np.sqrt((kurtosis - 1) / 4000))
 
 
 @pytest.mark.slow
-def test_the_page_says_that_the_prior_of_heterogeneity_decides(fitted):
+def test_report_shows_the_influence_of_the_prior(fitted):
     code, folder = fitted("transfusion_vague", "transfusion", "run")
     assert code == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
-    # Power-scaling moves it by 0.071 for the prior and 0.051 for the likelihood, and 0.05 divides
-    # what is said of the latter; that the prior decides both say.
-    words = ("strong prior / weak likelihood", "potential prior-data conflict")
-    assert any(f"{one}: heterogeneity_sd" in page.lower() for one in words)
+    # Power-scaling sensitivities are near the threshold that separates the two diagnoses.
+    diagnoses = ("strong prior / weak likelihood", "potential prior-data conflict")
+    assert any(f"{text}: heterogeneity_sd" in page.lower() for text in diagnoses)
     assert "Weakly informed: heterogeneity_sd" in page

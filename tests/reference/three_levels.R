@@ -1,4 +1,4 @@
-# Makes the numbers of test_three_levels.py: schools in districts (dat.konstantopoulos2011 of metadat).
+# Reproduces the values of test_three_levels.py: schools in districts (dat.konstantopoulos2011 of metadat).
 # Run in this folder: Rscript three_levels.R
 library(metafor)
 cat("metafor", as.character(packageVersion("metafor")), "\n")

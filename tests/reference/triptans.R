@@ -1,5 +1,5 @@
 # Reference fits of the triptans network in JAGS, from which triptans_hierarchical.csv and the
-# figures for one common ED50 in pinned.json can be made again. The tests do not run it.
+# values for a common ED50 in pinned.json can be reproduced. The tests do not run it.
 #
 #   Rscript triptans.R hierarchical 200000    # or common, vague; draws of each of 4 chains
 #

@@ -94,8 +94,8 @@ class Visit:
 def require_browser() -> str:
     """Find Chromium, or skip the test; fail it where NMDA_BAYES_REQUIRE_BROWSER is 1."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     if os.environ.get("NMDA_BAYES_REQUIRE_BROWSER") == "1":
         pytest.fail("Chromium is not installed, and NMDA_BAYES_REQUIRE_BROWSER asks for it.")
     pytest.skip("Chromium is not installed.")
@@ -117,7 +117,7 @@ def screenshot(page: Path, width: int, target: Path) -> Path:
     """Write the whole page, as seen in a window `width` CSS pixels wide, as a PNG."""
     with _opened(page, width) as tab:
         tab.evaluate(FIGURES)
-        shot = tab.say("Page.captureScreenshot", captureBeyondViewport=True)
+        shot = tab.send("Page.captureScreenshot", captureBeyondViewport=True)
         target.write_bytes(base64.b64decode(shot["data"]))
     return target
 
@@ -126,7 +126,7 @@ def pdf(page: Path, target: Path) -> Path:
     """Write the page as it prints, on A4 unless its own style says otherwise."""
     with _opened(page, 1200) as tab:
         tab.evaluate(FIGURES)
-        printed = tab.say(
+        printed = tab.send(
             "Page.printToPDF",
             printBackground=True,
             preferCSSPageSize=True,
@@ -145,7 +145,7 @@ class _Tab:
     events: list[dict[str, Any]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def say(self, method: str, **params: Any) -> dict[str, Any]:
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self.numbers)
         self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
@@ -162,12 +162,12 @@ class _Tab:
             self.events.append(json.loads(self.socket.recv()))
 
     def evaluate(self, script: str) -> Any:
-        said = self.say(
+        response = self.send(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
-        if "exceptionDetails" in said:
-            raise RuntimeError(said["exceptionDetails"]["exception"]["description"])
-        return said["result"]["value"]
+        if "exceptionDetails" in response:
+            raise RuntimeError(response["exceptionDetails"]["exception"]["description"])
+        return response["result"]["value"]
 
 
 @contextmanager
@@ -186,17 +186,17 @@ def _opened(page: Path, width: int) -> Iterator[_Tab]:
             try:
                 tab = _Tab(socket)
                 for domain in ("Page", "Runtime", "Log", "Network"):
-                    tab.say(f"{domain}.enable")
-                tab.say(
+                    tab.send(f"{domain}.enable")
+                tab.send(
                     "Emulation.setDeviceMetricsOverride",
                     width=width,
                     height=900,
                     deviceScaleFactor=1,
                     mobile=False,
                 )
-                gone = tab.say("Page.navigate", url=page.resolve().as_uri()).get("errorText")
-                if gone:
-                    raise FileNotFoundError(f"{page}: {gone}")
+                error = tab.send("Page.navigate", url=page.resolve().as_uri()).get("errorText")
+                if error:
+                    raise FileNotFoundError(f"{page}: {error}")
                 tab.wait_for("Page.loadEventFired")
                 yield tab
             finally:
@@ -224,15 +224,15 @@ def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:
 
 def _console_errors(events: list[dict[str, Any]]) -> Iterator[str]:
     for event in events:
-        said = event.get("params", {})
+        parameters = event.get("params", {})
         match event.get("method"):
             case "Runtime.exceptionThrown":
-                details = said["exceptionDetails"]
+                details = parameters["exceptionDetails"]
                 yield details.get("exception", {}).get("description") or details["text"]
-            case "Runtime.consoleAPICalled" if said["type"] in {"error", "assert"}:
-                yield " ".join(str(part.get("value", "")) for part in said["args"])
-            case "Log.entryAdded" if said["entry"]["level"] == "error":
-                yield f"{said['entry']['text']} {said['entry'].get('url', '')}".strip()
+            case "Runtime.consoleAPICalled" if parameters["type"] in {"error", "assert"}:
+                yield " ".join(str(part.get("value", "")) for part in parameters["args"])
+            case "Log.entryAdded" if parameters["entry"]["level"] == "error":
+                yield f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}".strip()
 
 
 def _requests(events: list[dict[str, Any]], page: Path) -> Iterator[str]:

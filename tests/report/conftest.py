@@ -13,7 +13,7 @@ from pymc.model.transform.optimization import freeze_dims_and_data
 
 from nmda_bayes import inference
 from nmda_bayes.evidence import load_evidence
-from nmda_bayes.inference.forward import prior_draws
+from nmda_bayes.inference.predictive import prior_draws
 from nmda_bayes.spec import AnalysisSpec
 
 SCRIPT = "<script>alert(1)</script>"
@@ -53,7 +53,7 @@ def emax(size: float, centre: float, spread: float) -> dict[str, Any]:
 BENEFIT_RISK = {
     "title": f"Relief & harm {SCRIPT}",
     "question": "Does more help more, and what does it cost?",
-    "choices": {"s_ketamine": "an agent of its own: about twice as potent"},
+    "decisions": {"s_ketamine": "an agent of its own: about twice as potent"},
     "outcomes": {
         "pain": {
             "likelihood": "normal",
@@ -98,10 +98,10 @@ def flat_rows() -> list[dict[str, Any]]:
     for study, condition, arms in trials:
         for agent, dose, change, events in [("placebo", 0.0, 0.0, 0 if "Seth" in study else 1),
                                             *arms]:  # fmt: skip
-            here = {"study": study, "condition": condition, "agent": agent, "dose": dose}
+            labels = {"study": study, "condition": condition, "agent": agent, "dose": dose}
             pain = {"outcome": "pain", "mean": 55.0 + change, "se": 3.0}
             harm = {"outcome": "dissociation", "events": events, "n": 20}
-            rows += [here | pain, here | harm]
+            rows += [labels | pain, labels | harm]
     return rows
 
 

@@ -49,16 +49,16 @@ def test_a_clean_page_is_clean(page):
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         ("throw new Error('torn')", "torn"),
         ("console.error('sour')", "sour"),
         ("Promise.reject(new Error('late'))", "late"),
     ],
 )
-def test_a_failing_script_is_heard(page, script, said):
+def test_a_failing_script_is_heard(page, script, message):
     (error,) = browser.visit(page(f"<script>{script}</script>")).console_errors
-    assert said in error
+    assert message in error
 
 
 def test_a_request_is_seen_and_refused(page):

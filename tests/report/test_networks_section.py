@@ -1,4 +1,4 @@
-"""What the page says of agents against each other."""
+"""The section of network comparisons."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from nmda_bayes import inference
-from nmda_bayes.estimands import split, unrelated_means
+from nmda_bayes.estimands import unrelated_means, with_node_split
+from nmda_bayes.estimands.network import ASSUMPTIONS, CAUTION, PRIOR_ONLY
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.report.blocks import Fold, Items, Picture, Text
-from nmda_bayes.report.pictures import Gallery
-from nmda_bayes.report.sections.networks import networks
-from nmda_bayes.report.view import View
-from tests import specs
-from tests.networks import network_spec, triangle
+from nmda_bayes.report.context import ReportContext
+from nmda_bayes.report.sections.effects import network_section
+from tests.support import specs
+from tests.support.networks import network_spec, triangle
 
 
 @pytest.fixture(autouse=True)
@@ -26,59 +26,60 @@ def _posterior_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the figures, for what is about sentences."""
-    module = import_module("nmda_bayes.report.sections.networks")  # the name is a function's too
+    """Skip the figures where only text is tested."""
+    module = import_module("nmda_bayes.report.sections.effects")
     for name in ("plot_league", "plot_ranks"):
         monkeypatch.setattr(module, name, lambda _: Figure())
 
 
 def blocks_of(spec, table: pd.DataFrame) -> tuple:
-    section = networks(View(inference.fit(spec, load_evidence(table))), Gallery())
+    section = network_section(ReportContext(inference.fit(spec, load_evidence(table))))
     return () if section is None else section.blocks
 
 
-def said(blocks) -> str:
+def text_of(blocks) -> str:
     texts = [block.text for block in blocks if isinstance(block, Text)]
     return " ".join(
         [*texts, *(t for block in blocks if isinstance(block, Items) for t in block.items)]
     )
 
 
-def test_parts_that_no_trial_connects_are_named_with_what_they_assume():
+def test_sub_networks_are_listed_with_their_assumptions():
     loose = specs.rows("study agent dose mean se\n y d 1 0 1\n y e 1 -2 1")
     blocks = blocks_of(network_spec(disconnected="allow"), pd.concat([triangle(0.0), loose]))
-    text = said(blocks)
-    assert "No trial connects the 2 parts of this network" in text
-    assert "Placebo, a and b (6 trials). Identified: each against placebo" in text
+    text = text_of(blocks)
+    assert "disconnected (2 sub-networks)" in text
+    assert "Placebo, a and b (6 trials). Identified: effects vs placebo" in text
     assert "D and e (1 trial). Identified: differences between these agents." in text
-    assert "Assumed against placebo: the prior" in text
+    assert f"Assumed vs placebo: {ASSUMPTIONS[PRIOR_ONLY]}" in text
     pictures = [block for block in blocks if isinstance(block, Picture)]
     assert ["league" in p.caption for p in pictures] == [True, False]
-    assert "how far apart" in pictures[1].caption
+    assert CAUTION in pictures[1].caption
     (fold,) = (block for block in blocks if isinstance(block, Fold))
     (table,) = fold.blocks
     assert len(table.rows) == 10
-    assert table.marks.count("hole") == 6
+    assert table.row_styles.count("gap") == 6
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_connected_network_says_how_well_it_fits():
-    text = said(blocks_of(network_spec(), triangle(0.0)))
-    assert "No trial connects" not in text
-    assert "on 12 data points" in text
+def test_connected_network_reports_residual_deviance():
+    text = text_of(blocks_of(network_spec(), triangle(0.0)))
+    assert "disconnected" not in text
+    assert "for 12 data points" in text
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_one_agent_has_nothing_to_stand_against():
+def test_single_agent_has_no_network_section():
     table = triangle(0.0)
     assert blocks_of(network_spec(), table[table["study"].str.startswith("placebo_a")]) == ()
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_model_without_consistency_says_so():
+def test_node_split_and_unrelated_effects_are_reported():
     evidence = load_evidence(triangle(2.0))
-    apart = said(blocks_of(split(network_spec(), evidence, ("b", "a")), triangle(2.0)))
-    assert "B v a, split: direct" in apart
+    apart = text_of(blocks_of(with_node_split(network_spec(), evidence, ("b", "a")), triangle(2.0)))
+    assert "Node split, b v" in apart
+    assert ": direct" in apart
     assert "p = 0.0" in apart
     unrelated = blocks_of(unrelated_means(network_spec()), triangle(2.0))
-    assert "Effects are unrelated" in said(unrelated)
+    assert "Unrelated effects" in text_of(unrelated)

@@ -1,4 +1,4 @@
-"""The section of the page on how long an effect lasts."""
+"""The section on duration of effect, and time courses elsewhere in the report."""
 
 from __future__ import annotations
 
@@ -8,49 +8,48 @@ import pytest
 
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import fit
-from nmda_bayes.report.page import render
-from tests import specs
-from tests.design.test_readings import DECAY, READ, REPEATED
+from nmda_bayes.report.page import render_report
+from tests.support import specs
+from tests.support.specs import DECAY, READ, REPEATED
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
     with pytest.MonkeyPatch.context() as patch:
-        from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
+        from tests.support.fits import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
         patch.setattr(SAMPLER, prior_as_posterior)
         patch.setattr(PRIOR_DRAWS, 100)
         outcome = specs.outcome(**DECAY, better="lower", unit="points")
-        return render(fit(specs.spec(outcome, designs=REPEATED), load_evidence(READ)))
+        return render_report(fit(specs.spec(outcome, designs=REPEATED), load_evidence(READ)))
 
 
-def words(html: str) -> str:
+def spaced(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def tight(html: str) -> str:
+def unspaced(html: str) -> str:
     return re.sub(r"\s+", "", re.sub(r"<[^>]+>", "", html))
 
 
-def test_the_equations_have_the_course_and_what_readings_share(page):
-    text = tight(page)
+def test_equations_have_the_time_course_and_shared_errors(page):
+    text = unspaced(page)
     assert "baseline[study,hour]+f(x[arm];θ[agent,condition])·g(hour)+δ[arm]" in text
     assert "hourssincethestudy&#39;streatmentsended" in text
-    assert "declared,notlearned" in text  # the within-arm correlation of 0.5
+    assert "fixed" in text  # the within-arm correlation of 0.5
 
 
-def test_the_section_says_how_much_is_left_and_of_what_the_trials_say_nothing(page):
-    text = words(page[page.index('id="over-time"') :])
-    assert "the effect of a dose times how much of it is there at an hour" in text
-    assert "The trials say nothing of log_half_life" in text
+def test_remaining_effect_and_uninformative_data(page):
+    text = spaced(page[page.index('id="duration"') :])
+    assert "uninformative about log_half_life" in text
     assert "left after 24 h" in text
-    assert "95 % equal-tailed intervals" in text
+    assert "95% CrIs" in text
 
 
-def test_answers_say_that_they_are_of_the_whole_effect(page):
-    assert "when its effect is whole" in words(page)
+def test_key_results_are_at_full_effect(page):
+    assert "and full effect" in spaced(page)
 
 
-def test_what_has_no_meaning_over_several_hours_is_not_printed(page):
-    assert "What cells borrow" not in words(page)
-    assert "Total residual deviance" not in words(page)
+def test_no_borrowing_or_deviance_over_several_hours(page):
+    assert "Borrowing of strength" not in spaced(page)
+    assert "Total residual deviance" not in spaced(page)

@@ -1,4 +1,4 @@
-"""A page on trials of single arms: doses of one agent, no arm without it, a pooled baseline."""
+"""The report of single-arm trials with a pooled baseline."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from nmda_bayes import inference
-from nmda_bayes.estimands import reading
+from nmda_bayes.estimands import dose_range
 from nmda_bayes.evidence import load_evidence
+from nmda_bayes.report.context import ReportContext
 from nmda_bayes.report.page import write_report
-from nmda_bayes.report.view import View
-from tests import specs
-from tests.conftest import PRIOR_DRAWS, SAMPLER, prior_as_posterior
+from tests.support import specs
+from tests.support.fits import PRIOR_DRAWS, SAMPLER, prior_as_posterior
 
-#: Dose-limiting toxicity in six trials of one arm each; made for this test.
+#: Dose-limiting toxicity in six single-arm trials; made for this test.
 TRIALS = pd.DataFrame(
     {
         "study": [f"P{i}" for i in range(6)],
@@ -35,19 +35,19 @@ def fit():
         return inference.fit(specs.spec(outcome), load_evidence(TRIALS.assign(outcome="pain")))
 
 
-def test_trials_of_single_arms_count_where_baselines_are_pooled(fit):
-    where = reading.tested(fit)
-    assert where["trials"].to_numpy().tolist() == [[[6]]]
-    assert (float(where["tested_from"].squeeze()), float(where["tested_to"].squeeze())) == (1, 4)
+def test_single_arms_count_with_pooled_baselines(fit):
+    tested = dose_range(fit)
+    assert tested["trials"].to_numpy().tolist() == [[[6]]]
+    assert (float(tested["tested_from"].squeeze()), float(tested["tested_to"].squeeze())) == (1, 4)
 
 
-def test_risks_are_counted_from_the_models_own_baseline(fit):
-    share, whence = View(fit).baseline("pain")
-    assert share == pytest.approx(0.047, abs=0.003)  # logit⁻¹(-3)
-    assert "no trial has a reference arm" in whence
+def test_baseline_risk_is_that_of_the_model(fit):
+    risk, source = ReportContext(fit).baseline("pain")
+    assert risk == pytest.approx(0.047, abs=0.003)  # logit⁻¹(-3)
+    assert "no trial has a reference arm" in source
 
 
-def test_the_page_is_written(fit, tmp_path):
+def test_page_is_written(fit, tmp_path):
     page = write_report(tmp_path / "report.html", fit).read_text(encoding="utf-8")
     assert "no trial has a reference arm" in page
-    assert "50 %" not in page.split("Evidence and map")[1].split("Provenance")[0]
+    assert "assuming 50%" not in page

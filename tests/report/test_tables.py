@@ -1,4 +1,4 @@
-"""The summary table: its columns, and its values on draws with known answers."""
+"""Columns and values of the summary table, on draws with known results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def draws() -> xr.DataTree:
     return xr.DataTree.from_dict({"posterior": posterior})
 
 
-def test_dims_are_columns_shared_between_outcomes(draws):
+def test_outcomes_share_the_columns_of_dims(draws):
     table = summary_table(draws)
     assert list(table.columns) == ["variable", "agent", "study", *STATISTICS]
     assert list(zip(table["variable"], table["agent"], table["study"], strict=True)) == [
@@ -42,7 +42,7 @@ def test_dims_are_columns_shared_between_outcomes(draws):
     ]
 
 
-def test_values_are_those_of_the_draws(draws):
+def test_statistics_match_the_draws(draws):
     table = summary_table(draws).set_index(["variable", "agent"])
     row = table.loc[("pain::emax", "s_ketamine")]
     ramp = 10 * np.arange(4000.0)
@@ -51,12 +51,12 @@ def test_values_are_those_of_the_draws(draws):
     assert [row["q2.5"], row["q50"], row["q97.5"]] == pytest.approx(
         np.quantile(ramp, [0.025, 0.5, 0.975])
     )
-    # Each chain is one climb: its halves share no value, so nothing has converged.
+    # The halves of each chain share no value: not converged.
     assert row["r_hat"] > 1.5
     assert row["ess_bulk"] < 20
 
 
-def test_no_offset_and_every_other_scalar(benefit_risk):
+def test_all_scalars_but_offsets_are_listed(benefit_risk):
     table = summary_table(benefit_risk)
     assert not table["variable"].str.endswith("_offset").any()
     posterior = benefit_risk["posterior"].to_dataset()

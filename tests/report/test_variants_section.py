@@ -1,4 +1,4 @@
-"""A report says what the sensitivity analysis beside its fit came to."""
+"""The section on the sensitivity analysis, and reading it from a fit's folder."""
 
 from __future__ import annotations
 
@@ -11,58 +11,61 @@ import pytest
 import xarray as xr
 
 from nmda_bayes.errors import InputError
-from nmda_bayes.report.pictures import Gallery
-from nmda_bayes.report.sections.variants import variants
-from nmda_bayes.report.variants_folder import BESIDE, NUMBERS, beside
-from nmda_bayes.sensitivity.executors import Here
-from nmda_bayes.sensitivity.run import run_plan
-from nmda_bayes.sensitivity.store import Store
+from nmda_bayes.report.blocks import FigureNumbering
+from nmda_bayes.report.sections.sensitivity import variant_section
+from nmda_bayes.report.variants import RESULTS, SUBFOLDER, read_results
+from nmda_bayes.sensitivity.cache import ResultCache
+from nmda_bayes.sensitivity.runner import SerialExecutor, run_plan
 from nmda_bayes.spec import AnalysisSpec
 from tests.sensitivity import workers
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    store = Store(tmp_path_factory.mktemp("answers"))
-    return run_plan(*workers.the_plan(), store, Here, work=workers.quick)
+def results(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    cache = ResultCache(tmp_path_factory.mktemp("cache"))
+    return run_plan(*workers.the_plan(), cache, SerialExecutor, work=workers.quick)
 
 
-def view(found: xr.Dataset | None, **more: str) -> SimpleNamespace:
+def report(results: xr.Dataset | None, **changes: str) -> SimpleNamespace:
     spec = None
-    if found is not None:
-        spec = AnalysisSpec.from_dict(json.loads(found.attrs["spec"])).model_copy(update=more)
-    return SimpleNamespace(variants=found, spec=spec)
+    if results is not None:
+        spec = AnalysisSpec.from_dict(json.loads(results.attrs["spec"])).model_copy(update=changes)
+    return SimpleNamespace(variants=results, spec=spec, figures=FigureNumbering())
 
 
-def said(section) -> str:
+def text_of(section) -> str:
     return " ".join(str(getattr(block, "text", "")) for block in section.blocks)
 
 
-def test_a_fit_without_variants_has_no_such_section():
-    assert variants(view(None), Gallery()) is None
+def test_no_section_without_variants():
+    assert variant_section(report(None)) is None
 
 
-def test_of_each_outcome_one_cell_is_drawn(found: xr.Dataset):
-    section = variants(view(found), Gallery())
-    assert section.title == "Sensitivity to choices"
-    assert "3 variants of this analysis" in said(section)
-    assert said(section).count("over all variants it runs from") == 2
+def test_each_outcome_has_one_cell(results: xr.Dataset):
+    section = variant_section(report(results))
+    assert section.key == "sensitivity"
+    assert "3 variants of this analysis" in text_of(section)
+    assert text_of(section).count("in the base case, ") == 4
 
 
-def test_variants_of_another_analysis_are_told(found: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
-    module = sys.modules["nmda_bayes.report.sections.variants"]
+def test_variants_of_another_analysis_are_flagged(
+    results: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    module = sys.modules["nmda_bayes.report.sections.sensitivity"]
     monkeypatch.setattr(module, "main_cells", lambda *_: iter(()))
-    other = "the two specs differ"
-    assert other in said(variants(view(found, reference="other"), Gallery()))
-    assert other not in said(variants(view(found), Gallery()))
+    other = variant_section(report(results, reference="other"))
+    assert [block.style for block in other.blocks if block.kind == "text"].count("failed") == 1
+    same = variant_section(report(results))
+    assert "failed" not in [block.style for block in same.blocks if block.kind == "text"]
 
 
-def test_the_analysis_beside_a_fit_is_read_and_a_spoilt_one_named(found, tmp_path: Path):
-    assert beside(tmp_path) is None
-    path = tmp_path / BESIDE / NUMBERS
+def test_results_are_read_and_corrupt_files_rejected(results, tmp_path: Path):
+    assert read_results(tmp_path) is None
+    path = tmp_path / SUBFOLDER / RESULTS
     path.parent.mkdir()
-    found.to_netcdf(path, engine="h5netcdf")
-    xr.testing.assert_equal(beside(tmp_path)["effect"], found["effect"])
+    results.to_netcdf(path, engine="h5netcdf")
+    xr.testing.assert_equal(read_results(tmp_path)["effect"], results["effect"])
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match="cannot be read"):
-        beside(tmp_path)
+    with pytest.raises(InputError) as error:
+        read_results(tmp_path)
+    assert [(i.code, i.file) for i in error.value.issues] == [("E666", str(path))]

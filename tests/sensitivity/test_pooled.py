@@ -1,4 +1,4 @@
-"""Thousands of exact variants, held to the analyses one by one."""
+"""Exact meta-analysis variants agree with single meta-analyses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import xarray as xr
 
 from nmda_bayes.errors import SpecError
 from nmda_bayes.inference import meta_analysis
-from nmda_bayes.sensitivity.pooled import leave_out, pooled_variants
-from tests.conftest import faults_when
+from nmda_bayes.sensitivity.summaries import leave_out_subsets, meta_analysis_variants
+from tests.support.issues import issues_when
 
 STUDIES = [f"s{i}" for i in range(14)]
 
@@ -41,43 +41,45 @@ def trials() -> xr.Dataset:
     )
 
 
-def test_two_thousand_variants_in_half_a_minute_are_those_of_one_by_one(trials: xr.Dataset):
-    subsets = leave_out(trials["estimate"], 2)
+def test_variants_agree_with_single_meta_analyses(trials: xr.Dataset):
+    subsets = leave_out_subsets(trials["estimate"], 2)
     assert subsets.sizes == {"subset": 1 + 14 + 91, "study": 14}
     start = time.process_time()
-    found = pooled_variants(trials["estimate"], trials["se"], PRIORS, subsets)
+    result = meta_analysis_variants(trials["estimate"], trials["se"], PRIORS, subsets)
     assert time.process_time() - start < 30
-    assert found["mu"].sizes["prior"] * found["mu"].sizes["subset"] == 2120
-    assert found["trials"].sel(subset="without s3, s7") == 12
+    assert result["mu"].sizes["prior"] * result["mu"].sizes["subset"] == 2120
+    assert result["trials"].sel(subset="without s3, s7") == 12
     for prior, subset in ((0, 0), (7, 5), (19, 60)):
         inside = subsets.isel(subset=subset).to_numpy()
         location, heterogeneity = list(PRIORS.values())[prior]
-        alone = meta_analysis(
+        single = meta_analysis(
             trials["estimate"][inside],
             trials["se"][inside],
             location=location,
             heterogeneity=heterogeneity,
         )
-        here = found.isel(prior=prior, subset=subset)
+        variant = result.isel(prior=prior, subset=subset)
         for name in ("mu", "tau", "new_study", "log_evidence"):
-            # The same sums in another order: the quadrature's own error is 1e-7.
-            np.testing.assert_allclose(here[name], alone[name], rtol=1e-6)
+            # Sums in another order; the quadrature error is 1e-7.
+            np.testing.assert_allclose(variant[name], single[name], rtol=1e-6)
 
 
-def test_a_tighter_prior_draws_in_and_a_trial_pulls(trials: xr.Dataset):
-    found = pooled_variants(trials["estimate"], trials["se"], PRIORS, leave_out(trials.estimate, 1))
-    mean = found["mu"].sel(statistic="mean", subset="all")
+def test_direction_of_prior_and_trial_influence(trials: xr.Dataset):
+    result = meta_analysis_variants(
+        trials["estimate"], trials["se"], PRIORS, leave_out_subsets(trials.estimate, 1)
+    )
+    mean = result["mu"].sel(statistic="mean", subset="all")
     assert float(mean[0]) < float(mean[-1])
     highest = str(trials["estimate"].idxmax().item())
-    one = found["mu"].sel(statistic="mean").isel(prior=-1)
-    assert float(one.sel(subset=f"without {highest}")) < float(one.sel(subset="all"))
+    mean = result["mu"].sel(statistic="mean").isel(prior=-1)
+    assert float(mean.sel(subset=f"without {highest}")) < float(mean.sel(subset="all"))
 
 
-def test_every_fault_is_told_with_its_prior(trials: xr.Dataset):
-    subsets = xr.zeros_like(leave_out(trials["estimate"], 0))
+def test_errors_name_their_prior(trials: xr.Dataset):
+    subsets = xr.zeros_like(leave_out_subsets(trials["estimate"], 0))
     wrong = {"bad": (a_prior("Normal", mu=0.0), a_prior("Normal", mu=0.0, sigma=1.0))}
-    faults = faults_when(
-        lambda: pooled_variants(trials["estimate"], trials["se"], wrong, subsets), SpecError
+    issues = issues_when(
+        lambda: meta_analysis_variants(trials["estimate"], trials["se"], wrong, subsets), SpecError
     )
-    assert [f.column for f in faults][:2] == ["", "priors.bad.location"]
-    assert "holds no trial" in faults[0].message
+    assert [f.column for f in issues][:2] == ["subset", "priors.bad.location"]
+    assert issues[0].code == "E680"

@@ -1,6 +1,6 @@
-"""What the workers of the tests do: answers at once, or none at all.
+"""Work functions for test workers: quick results, failures and crashes.
 
-Only a driver imports what is heavy: each worker is a process of its own, and starts anew.
+Heavy imports are in the driver only: each worker is a new process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.sensitivity.job import Job
+from nmda_bayes.sensitivity.runner import VariantJob
 
 OUTCOMES, AGENTS, CONDITIONS = ["pain", "harm"], ["ketamine", "mem"], ["crps", "fibro"]
 STATISTICS = ("mean", "sd", "lower", "median", "upper", "above_zero", "mcse")
@@ -23,13 +23,13 @@ PRELOADED = ["tests.sensitivity.workers"]
 PAUSE, DEADLY = "NMDA_BAYES_TEST_PAUSE", "NMDA_BAYES_TEST_DEADLY"
 
 
-def some_code() -> str:
-    """The code, which is not edited while tests run."""
+def code_version() -> str:
+    """A fixed code version."""
     return "the code"
 
 
-def quick(job: Job) -> xr.Dataset:
-    """Numbers that follow from the job's key alone, after a pause."""
+def quick(job: VariantJob) -> xr.Dataset:
+    """Return numbers that depend only on the job's key, after a pause."""
     time.sleep(float(os.environ.get(PAUSE, "0")))
     random = np.random.default_rng(int(job.key, 16))
     shape = (2, 2, 2)
@@ -42,15 +42,15 @@ def quick(job: Job) -> xr.Dataset:
     p = xr.DataArray(
         random.uniform(size=(2, 2)), coords={k: cells[k] for k in ("agent", "condition")}
     )
-    found = xr.Dataset({"effect": effect, "trials": trials, "p_window": p})
-    found["ed50"] = effect.mean("condition")
-    found["heterogeneity_sd"] = effect.mean(["condition", "agent"])
-    attributes = {"how": "fitted", "seconds": 0.1, "passed": 1, "gate": "[]", "k_hat": float("nan")}
-    return found.assign_attrs(attributes)
+    result = xr.Dataset({"effect": effect, "trials": trials, "p_window": p})
+    result["ed50"] = effect.mean("condition")
+    result["heterogeneity_sd"] = effect.mean(["condition", "agent"])
+    attributes = {"how": "fitted", "seconds": 0.1, "passed": 1, "k_hat": float("nan")}
+    return result.assign_attrs(attributes, failed_checks="[]")
 
 
-def dying(job: Job) -> xr.Dataset:
-    """Die once at one variant, for a file remembers it; and always at another."""
+def dying(job: VariantJob) -> xr.Dataset:
+    """Kill the worker once at one variant (a file remembers it), and always at another."""
     once, always = os.environ[DEADLY].split(";")
     mark = Path(once)
     if job.name == "without study A" and not mark.exists():
@@ -61,38 +61,35 @@ def dying(job: Job) -> xr.Dataset:
     return quick(job)
 
 
-def failing(job: Job) -> xr.Dataset:
-    """Fail at one variant."""
+def failing(job: VariantJob) -> xr.Dataset:
+    """Raise an error at one variant."""
     if job.name == "without study A":
         raise ValueError("a singular matrix")
     return quick(job)
 
 
 def the_plan(variants: int = 0):
-    """Leave-one-out, and as many prior scales as are asked for."""
+    """Return a plan with leave-one-out and some prior scales, and its evidence."""
     from nmda_bayes.evidence import load_evidence
-    from nmda_bayes.sensitivity.designs import Designs
-    from nmda_bayes.sensitivity.plan import plan_of
-    from tests import specs
+    from nmda_bayes.sensitivity.plan import build_plan
+    from nmda_bayes.sensitivity.variants import DesignCache
+    from tests.support import specs
 
     content: dict = {"dose": 1, "generate": {"leave_one_out": {"by": ["study"], "why": "so"}}}
     if variants:
         scale = {"of": "pain.emax.location", "by": list(np.arange(1, variants + 1) / 8 + 2)}
         content["generate"]["prior_scale"] = {**scale, "why": "so"}
     evidence = load_evidence(specs.both_tables())
-    return plan_of(content, Designs(specs.benefit_risk(), evidence)), evidence
+    return build_plan(content, DesignCache(specs.benefit_risk(), evidence)), evidence
 
 
 def main() -> None:
-    """A driver of its own, to be killed: folder, workers, file of a plan and its evidence."""
-    from nmda_bayes.sensitivity import executors as places
-    from nmda_bayes.sensitivity import store as stores
-    from nmda_bayes.sensitivity.executors import executors
-    from nmda_bayes.sensitivity.run import run_plan
-    from nmda_bayes.sensitivity.store import Store
+    """Run a plan as a separate process that a test can kill."""
+    from nmda_bayes.sensitivity import cache, runner
 
-    folder, processes, planned = sys.argv[1:]
-    places.PRELOADED, stores.code_version = PRELOADED, some_code
-    plan, evidence = pickle.loads(Path(planned).read_bytes())
-    run_plan(plan, evidence, Store(folder), executors(int(processes)), work=quick)
+    folder, processes, plan_file = sys.argv[1:]
+    runner.PRELOADED, cache.code_version = PRELOADED, code_version
+    plan, evidence = pickle.loads(Path(plan_file).read_bytes())
+    make_executor = runner.executor_factory(int(processes))
+    runner.run_plan(plan, evidence, cache.ResultCache(folder), make_executor, work=quick)
     print("done", flush=True)

@@ -1,4 +1,4 @@
-"""Every way a spec can be wrong: refused, all at once, with the key and the mend."""
+"""Errors of specs: all are reported at once, each with its key and code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from nmda_bayes.errors import SpecError
+from nmda_bayes.errors import CODES, SpecError
 from nmda_bayes.spec import AnalysisSpec
-from tests import specs
-from tests.conftest import faults_when
+from tests.support import specs
+from tests.support.issues import issues_when
 
 PAIN = "outcomes.pain"
 AT = f"{PAIN}.parameters"
@@ -28,8 +28,8 @@ def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """A change that writes a value at a dotted key."""
 
     def change(content: dict[str, Any]) -> None:
-        *way, last = path.split(".")
-        for key in way:
+        *parents, last = path.split(".")
+        for key in parents:
             content = content[key]
         content[last] = value
 
@@ -40,230 +40,298 @@ def cut(path: str) -> Callable[[dict[str, Any]], None]:
     """A change that removes a dotted key."""
 
     def change(content: dict[str, Any]) -> None:
-        *way, last = path.split(".")
-        for key in way:
+        *parents, last = path.split(".")
+        for key in parents:
             content = content[key]
         del content[last]
 
     return change
 
 
-# name: (change, key, words of the message or the mend)
+# name: (change, key, code, what the message names or suggests)
 WRONG = {
-    "misspelt key": (put("outcoms", {}), "outcoms", ["unknown key 'outcoms'", "'outcomes'"]),
+    "misspelt key": (put("outcoms", {}), "outcoms", "E301", "outcomes"),
     "misspelt key of an outcome": (
-        put(f"{PAIN}.exposur", "dose"), f"{PAIN}.exposur", ["unknown key", "'exposure'"]),
+        put(f"{PAIN}.exposur", "dose"),
+        f"{PAIN}.exposur",
+        "E301",
+        "exposure",
+    ),
     "misspelt key of a prior": (
         put(f"{AT}.emax.priors.location.kwarg", {}),
-        f"{AT}.emax.priors.location.kwarg", ["unknown key", "'kwargs'"]),
-    "misspelt sampler setting": (put("sampling.chain", 4), "sampling.chain", ["'chains'"]),
-    "no title": (cut("title"), "title", ["'title' is missing"]),
-    "no seed": (cut("sampling.seed"), "sampling.seed", ["'seed' is missing", "Write seed"]),
-    "no outcome": (put("outcomes", {}), "outcomes", ["at least 1"]),
-    "outcome name": (
-        put("outcomes.2nd pain", specs.outcome()), "outcomes.2nd pain", ["match pattern"]),
-    "unknown curve": (
-        put(f"{PAIN}.curve", "emaxx"), f"{PAIN}.curve", ["unknown curve 'emaxx'", "'emax'"]),
+        f"{AT}.emax.priors.location.kwarg",
+        "E301",
+        "kwargs",
+    ),
+    "misspelt sampler setting": (put("sampling.chain", 4), "sampling.chain", "E301", "chains"),
+    "no title": (cut("title"), "title", "E302"),
+    "no seed": (cut("sampling.seed"), "sampling.seed", "E302"),
+    "no outcome": (put("outcomes", {}), "outcomes", "E303"),
+    "outcome name": (put("outcomes.2nd pain", specs.outcome()), "outcomes.2nd pain", "E303"),
+    "unknown curve": (put(f"{PAIN}.curve", "emaxx"), f"{PAIN}.curve", "E304", "emax"),
     "unknown likelihood": (
-        put(f"{PAIN}.likelihood", "binominal"), f"{PAIN}.likelihood",
-        ["unknown likelihood", "'binomial'"]),
+        put(f"{PAIN}.likelihood", "binominal"),
+        f"{PAIN}.likelihood",
+        "E304",
+        "binomial",
+    ),
     "unknown heterogeneity": (
-        put(f"{PAIN}.heterogeneity", "study"), f"{PAIN}.heterogeneity", ["Known: none, arm"]),
-    "unknown exposure": (
-        put(f"{PAIN}.exposure", "doses"), f"{PAIN}.exposure", ["unknown exposure", "'dose'"]),
+        put(f"{PAIN}.heterogeneity", "study"),
+        f"{PAIN}.heterogeneity",
+        "E304",
+        "none, arm",
+    ),
+    "unknown exposure": (put(f"{PAIN}.exposure", "doses"), f"{PAIN}.exposure", "E304", "dose"),
     "unknown pooling": (
-        put(f"{AT}.emax.pooling", "agent_and_conditions"), f"{AT}.emax.pooling",
-        ["unknown pooling", "'agent_and_condition'"]),
+        put(f"{AT}.emax.pooling", "agent_and_conditions"),
+        f"{AT}.emax.pooling",
+        "E304",
+        "agent_and_condition",
+    ),
     "unknown distribution": (
-        put(f"{AT}.emax.priors.location.dist", "Norml"), f"{AT}.emax.priors.location.dist",
-        ["unknown distribution 'Norml'", "'Normal'"]),
+        put(f"{AT}.emax.priors.location.dist", "Norml"),
+        f"{AT}.emax.priors.location.dist",
+        "E304",
+        "Normal",
+    ),
     "code in place of a distribution": (
         put(f"{AT}.emax.priors.location.dist", "__import__('os').system('true')"),
-        f"{AT}.emax.priors.location.dist", ["unknown distribution", "Known: Normal"]),
+        f"{AT}.emax.priors.location.dist",
+        "E304",
+    ),
     "code in place of a number": (
         put(f"{AT}.emax.priors.location.kwargs.mu", "__import__('os')"),
-        f"{AT}.emax.priors.location.kwargs.mu", ["valid number"]),
+        f"{AT}.emax.priors.location.kwargs.mu",
+        "E303",
+    ),
     "number as text": (
         put(f"{AT}.emax.priors.location.kwargs.sigma", "-1"),
-        f"{AT}.emax.priors.location.kwargs.sigma", ["valid number"]),
-    "no prior for a curve's parameter": (
-        cut(f"{AT}.log_ed50"), f"{AT}.log_ed50",
-        ["'log_ed50' has no prior", f"Write [{AT}.log_ed50]", "priors.location = {", "none is"]),
-    "no prior for the baseline": (cut(f"{AT}.baseline"), f"{AT}.baseline", ["has no prior"]),
-    "no prior for heterogeneity": (
-        cut(f"{AT}.heterogeneity_sd"), f"{AT}.heterogeneity_sd", ["has no prior"]),
+        f"{AT}.emax.priors.location.kwargs.sigma",
+        "E303",
+    ),
+    "no prior for a curve's parameter": (cut(f"{AT}.log_ed50"), f"{AT}.log_ed50", "E310"),
+    "no prior for the baseline": (cut(f"{AT}.baseline"), f"{AT}.baseline", "E310"),
+    "no prior for heterogeneity": (cut(f"{AT}.heterogeneity_sd"), f"{AT}.heterogeneity_sd", "E310"),
     "parameter of another curve": (
-        put(f"{AT}.slope", specs.parameter()), f"{AT}.slope",
-        ["'slope' is not a parameter", "emax, log_ed50, baseline, heterogeneity_sd"]),
+        put(f"{AT}.slope", specs.parameter()),
+        f"{AT}.slope",
+        "E312",
+        "emax, log_ed50, baseline, heterogeneity_sd",
+    ),
     "misspelt parameter": (
-        put(f"{AT}.log_ed5", specs.parameter()), f"{AT}.log_ed5", ["Did you mean 'log_ed50'?"]),
+        put(f"{AT}.log_ed5", specs.parameter()),
+        f"{AT}.log_ed5",
+        "E312",
+        "log_ed50",
+    ),
     "one quantity twice": (
         put(f"{AT}.ed50", specs.parameter(location=specs.prior("LogNormal", mu=0, sigma=1))),
-        f"{AT}.ed50", ["'log_ed50' and 'ed50' are one quantity given twice", "Keep one"]),
+        f"{AT}.ed50",
+        "E311",
+    ),
     "missing prior of a pooling": (
-        put(f"{AT}.emax.pooling", "agent"), f"{AT}.emax.priors.between_agent",
-        ["needs the prior 'between_agent'", "Write priors.between_agent = {"]),
+        put(f"{AT}.emax.pooling", "agent"),
+        f"{AT}.emax.priors.between_agent",
+        "E314",
+    ),
     "extra prior": (
         put(f"{AT}.emax.priors.between_agent", specs.half_normal()),
-        f"{AT}.emax.priors.between_agent", ["pooling 'common' has no prior 'between_agent'"]),
+        f"{AT}.emax.priors.between_agent",
+        "E315",
+    ),
     "misspelt prior slot": (
-        put(f"{AT}.emax.priors.locaton", specs.normal()), f"{AT}.emax.priors.locaton",
-        ["'location'"]),
+        put(f"{AT}.emax.priors.locaton", specs.normal()),
+        f"{AT}.emax.priors.locaton",
+        "E315",
+        "location",
+    ),
     "pooling of the baseline": (
-        put(f"{AT}.baseline", specs.parameter("agent")), f"{AT}.baseline.pooling",
-        ["does not apply to 'baseline'", "common, independent, study"]),
+        put(f"{AT}.baseline", specs.parameter("agent")),
+        f"{AT}.baseline.pooling",
+        "E313",
+        "common, independent, study",
+    ),
     "pooling over studies of a curve's parameter": (
-        put(f"{AT}.emax", specs.parameter("study")), f"{AT}.emax.pooling",
-        ["does not apply to 'emax'"]),
+        put(f"{AT}.emax", specs.parameter("study")),
+        f"{AT}.emax.pooling",
+        "E313",
+    ),
     "pooling of the heterogeneity": (
-        put(f"{AT}.heterogeneity_sd",
-            specs.parameter("independent", each=specs.half_normal())),
-        f"{AT}.heterogeneity_sd.pooling", ["Use one of: common"]),
+        put(f"{AT}.heterogeneity_sd", specs.parameter("independent", each=specs.half_normal())),
+        f"{AT}.heterogeneity_sd.pooling",
+        "E325",
+    ),
     "negative sigma": (
-        put(f"{AT}.emax.priors.location.kwargs.sigma", -1), f"{AT}.emax.priors.location",
-        ["sigma = -1 must be positive"]),
+        put(f"{AT}.emax.priors.location.kwargs.sigma", -1),
+        f"{AT}.emax.priors.location",
+        "E316",
+    ),
     "sigma of zero": (
-        put(f"{AT}.emax.priors.location.kwargs.sigma", 0), f"{AT}.emax.priors.location",
-        ["must be positive"]),
+        put(f"{AT}.emax.priors.location.kwargs.sigma", 0),
+        f"{AT}.emax.priors.location",
+        "E316",
+    ),
     "sigma left to a default": (
-        cut(f"{AT}.emax.priors.location.kwargs.sigma"), f"{AT}.emax.priors.location",
-        ["Normal needs all of (mu, sigma) or (mu, tau)", "given: mu"]),
+        cut(f"{AT}.emax.priors.location.kwargs.sigma"),
+        f"{AT}.emax.priors.location",
+        "E316",
+        "(mu, sigma) or (mu, tau)",
+    ),
     "misspelt argument": (
         put(f"{AT}.emax.priors.location.kwargs", {"mu": 0, "sigm": 1}),
-        f"{AT}.emax.priors.location", ["Normal has no argument 'sigm'", "'sigma'"]),
+        f"{AT}.emax.priors.location",
+        "E316",
+        "sigma",
+    ),
     "infinite argument": (
         put(f"{AT}.emax.priors.location.kwargs.mu", float("inf")),
-        f"{AT}.emax.priors.location.kwargs.mu", ["finite"]),
+        f"{AT}.emax.priors.location.kwargs.mu",
+        "E303",
+    ),
     "bounds that cross": (
         put(f"{AT}.emax.priors.location", specs.prior("Uniform", lower=2, upper=1)),
-        f"{AT}.emax.priors.location", ["lower = 2 is not below upper = 1"]),
+        f"{AT}.emax.priors.location",
+        "E316",
+    ),
     "negative heterogeneity allowed": (
         put(f"{AT}.heterogeneity_sd.priors.location", specs.normal()),
         f"{AT}.heterogeneity_sd.priors.location",
-        ["a Normal prior allows negative values", "HalfNormal"]),
+        "E317",
+    ),
     "negative spread allowed": (
         put(f"{AT}.emax", specs.parameter("agent", between_agent=specs.normal())),
-        f"{AT}.emax.priors.between_agent", ["allows negative values"]),
+        f"{AT}.emax.priors.between_agent",
+        "E317",
+    ),
     "correlation's prior": (
         put("correlations.heterogeneity.kwargs", {"eat": 2}),
-        "correlations.heterogeneity.kwargs.eat", ["eta"]),
+        "correlations.heterogeneity.kwargs.eat",
+        "E303",
+    ),
     "correlation with no heterogeneity": (
-        put("outcomes.harm.heterogeneity", "none"), "correlations.heterogeneity",
-        ["'harm' has no heterogeneity to correlate", 'heterogeneity = "arm"']),
+        put("outcomes.harm.heterogeneity", "none"),
+        "correlations.heterogeneity",
+        "E345",
+    ),
     "window of an unknown outcome": (
-        put("window.benefit", "pian"), "window.benefit",
-        ["no outcome is called 'pian'", "'pain'"]),
-    "window without a direction": (
-        put(f"{PAIN}.better", ""), f"{PAIN}.better", ["which way", 'Write better = "lower"']),
-    "window whose harm is no risk": (
-        put("window.harm", "pain"), "window.harm", ["must be a risk", '"binomial"']),
-    "impossible risk": (put("window.risk_at_most", 10), "window.risk_at_most", ["less than 1"]),
-    "no draws": (put("sampling.draws", 0), "sampling.draws", ["greater than or equal to 1"]),
-    "time rule": (
-        put(f"{PAIN}.time", {"rule": "lastest"}), f"{PAIN}.time.rule", ["'latest'"]),
-}  # fmt: skip
+        put("window.benefit", "pian"),
+        "window.benefit",
+        "E340",
+        "pain",
+    ),
+    "window without a direction": (put(f"{PAIN}.better", ""), f"{PAIN}.better", "E341"),
+    "window whose harm is no risk": (put("window.harm", "pain"), "window.harm", "E343", "binomial"),
+    "impossible risk": (put("window.risk_at_most", 10), "window.risk_at_most", "E303"),
+    "no draws": (put("sampling.draws", 0), "sampling.draws", "E303"),
+    "time rule": (put(f"{PAIN}.time", {"rule": "lastest"}), f"{PAIN}.time.rule", "E303", "latest"),
+}
 
 
-def test_the_spec_that_the_table_spoils_is_sound():
+def test_the_unchanged_spec_is_valid():
     assert AnalysisSpec.from_dict(two_outcomes()).window is not None
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_is_refused_where_it_is_wrong_with_the_mend(name):
-    change, key, words = WRONG[name]
+def test_error_has_its_key_and_code(name):
+    change, key, code, *names = WRONG[name]
     content = two_outcomes()
     change(content)
-    faults = faults_when(lambda: AnalysisSpec.from_dict(content, file="mine.toml"), SpecError)
-    assert {fault.file for fault in faults} == {"mine.toml"}
-    here = [str(fault) for fault in faults if fault.column.removesuffix(".[key]") == key]
-    assert here, f"no fault at {key}: {[f.column for f in faults]}"
-    for word in words:
-        assert any(word in text for text in here), f"{word!r} is not said: {here}"
+    issues = issues_when(lambda: AnalysisSpec.from_dict(content, file="mine.toml"), SpecError)
+    assert {issue.file for issue in issues} == {"mine.toml"}
+    at_key = [f for f in issues if f.column.removesuffix(".[key]") == key]
+    assert {issue.code for issue in at_key} == {code}
+    assert all(any(word in str(issue) for issue in at_key) for word in names)
 
 
-def test_a_single_outcome_has_nothing_to_be_correlated_with():
+def test_correlation_of_a_single_outcome():
     content = specs.content(correlations=specs.LKJ)
-    (fault,) = faults_when(lambda: AnalysisSpec.from_dict(content), SpecError)
-    assert fault.column == "correlations.heterogeneity"
-    assert "nothing to be correlated with" in fault.message
+    (issue,) = issues_when(lambda: AnalysisSpec.from_dict(content), SpecError)
+    assert (issue.code, issue.column) == ("E344", "correlations.heterogeneity")
 
 
-def test_a_natural_quantity_must_be_positive_and_unshared():
+def test_a_natural_quantity_is_positive_and_not_pooled():
     content = specs.content()
     parameters = content["outcomes"]["pain"]["parameters"]
     del parameters["log_ed50"]
     parameters["ed50"] = specs.parameter("agent")
-    texts = [str(f) for f in faults_when(lambda: AnalysisSpec.from_dict(content), SpecError)]
-    assert any("allows negative values" in text for text in texts)
-    assert any("Use one of: common, independent" in text for text in texts)
+    issues = issues_when(lambda: AnalysisSpec.from_dict(content), SpecError)
+    key = f"{AT}.ed50"
+    expected = {("E313", f"{key}.pooling"), ("E317", f"{key}.priors.location")}
+    assert {(f.code, f.column) for f in issues} == expected
 
 
-def test_every_fault_is_reported_at_once():
+def test_every_error_is_reported_at_once():
     content = two_outcomes()
-    names = ["misspelt key", "unknown curve", "negative sigma", "no seed", "extra prior",
-             "window of an unknown outcome", "negative heterogeneity allowed"]  # fmt: skip
+    names = [
+        "misspelt key",
+        "unknown curve",
+        "negative sigma",
+        "no seed",
+        "extra prior",
+        "window of an unknown outcome",
+        "negative heterogeneity allowed",
+    ]
     for name in names:
         if name != "unknown curve":  # an unknown curve hides which parameters it needs
             WRONG[name][0](content)
     content["outcomes"]["harm"]["curve"] = "lineer"
-    faults = faults_when(lambda: AnalysisSpec.from_dict(content), SpecError)
-    found = {fault.column for fault in faults}
+    issues = issues_when(lambda: AnalysisSpec.from_dict(content), SpecError)
+    columns = {issue.column for issue in issues}
     expected = {WRONG[name][1] for name in names if name != "unknown curve"}
-    assert expected | {"outcomes.harm.curve"} <= found
-    assert len(str(SpecError(faults)).splitlines()) == len(faults)
+    assert expected | {"outcomes.harm.curve"} <= columns
+    assert len(str(SpecError(issues)).splitlines()) == len(issues)
 
 
-def places(content: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def paths(content: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every key of nested mappings, by its path."""
     if isinstance(content, dict):
         for key, value in content.items():
             yield (*at, key)
-            yield from places(value, (*at, key))
+            yield from paths(value, (*at, key))
 
 
 @pytest.mark.parametrize("value", [["x"], {"x": 1}, {}, [], "x", -1, True, None, 2.5], ids=repr)
-def test_a_value_of_any_type_anywhere_is_taken_or_refused_but_never_a_crash(value):
-    for path in places(two_outcomes()):
+def test_any_value_anywhere_is_valid_or_an_error(value):
+    for path in paths(two_outcomes()):
         content = two_outcomes()
         put(".".join(path), value)(content)
         try:
             AnalysisSpec.from_dict(content)
         except SpecError as error:
-            assert all(fault.message for fault in error.faults)
+            assert all(issue.message and issue.code in CODES for issue in error.issues)
 
 
 class TestFiles:
     def test_a_missing_file(self, tmp_path: Path):
         path = tmp_path / "no.toml"
-        (fault,) = faults_when(lambda: AnalysisSpec.from_toml(path), SpecError)
-        assert fault.file == str(path)
-        assert "cannot be read" in fault.message
-        assert "models/" in fault.mend
+        (issue,) = issues_when(lambda: AnalysisSpec.from_toml(path), SpecError)
+        assert issue.file == str(path)
+        assert issue.code == "E300"
 
     def test_a_folder(self, tmp_path: Path):
-        (fault,) = faults_when(lambda: AnalysisSpec.from_toml(tmp_path), SpecError)
-        assert "cannot be read" in fault.message
+        (issue,) = issues_when(lambda: AnalysisSpec.from_toml(tmp_path), SpecError)
+        assert issue.code == "E300"
 
-    def test_what_is_not_toml_says_the_line(self, tmp_path: Path):
+    def test_invalid_toml_names_the_line(self, tmp_path: Path):
         path = tmp_path / "spec.toml"
         path.write_text('title = "a"\noutcomes = = 3\n')
-        (fault,) = faults_when(lambda: AnalysisSpec.from_toml(path), SpecError)
-        assert "is not TOML" in fault.message
-        assert "line 2" in fault.message
+        (issue,) = issues_when(lambda: AnalysisSpec.from_toml(path), SpecError)
+        assert issue.code == "E306"
+        assert "line 2" in issue.message
 
-    def test_what_is_not_text(self, tmp_path: Path):
+    def test_not_utf8(self, tmp_path: Path):
         path = tmp_path / "spec.toml"
         path.write_bytes('title = "Schmerzlinderung über Dosis"'.encode("latin-1"))
-        (fault,) = faults_when(lambda: AnalysisSpec.from_toml(path), SpecError)
-        assert "not UTF-8" in fault.message
+        (issue,) = issues_when(lambda: AnalysisSpec.from_toml(path), SpecError)
+        assert issue.code == "E305"
 
-    def test_an_empty_file_names_what_is_missing(self, tmp_path: Path):
+    def test_empty_file(self, tmp_path: Path):
         path = tmp_path / "spec.toml"
         path.write_text("")
-        faults = faults_when(lambda: AnalysisSpec.from_toml(path), SpecError)
-        assert {fault.column for fault in faults} == {"title", "outcomes", "sampling"}
+        issues = issues_when(lambda: AnalysisSpec.from_toml(path), SpecError)
+        assert {issue.column for issue in issues} == {"title", "outcomes", "sampling"}
 
-    def test_a_byte_order_mark_and_crlf_are_no_fault(self, tmp_path: Path):
+    def test_byte_order_mark_and_crlf(self, tmp_path: Path):
         path = tmp_path / "spec.toml"
         text = SHORT.replace("\n", "\r\n")
         path.write_bytes(b"\xef\xbb\xbf" + text.encode())

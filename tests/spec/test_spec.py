@@ -1,4 +1,4 @@
-"""What a sound spec is: frozen, complete, and the same after a round trip."""
+"""Valid specs: immutable, complete, and equal after a round trip; their priors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from scipy import stats
 
 from nmda_bayes.evidence import shipped_folder
-from nmda_bayes.priors import FAMILIES, is_positive, prior_faults, prior_text, random_variable
-from nmda_bayes.spec import AnalysisSpec, needed_parameters
-from nmda_bayes.spec.rules import natural
-from tests import specs
+from nmda_bayes.priors import FAMILIES, is_positive, prior_issues, prior_text, random_variable
+from nmda_bayes.spec import AnalysisSpec, OutcomeSpec, required_parameters
+from nmda_bayes.spec.rules import natural_name
+from tests.support import specs
 
-#: A sensitivity analysis names the spec that it starts from, and is none by itself.
+#: All but the sensitivity analyses, which name a base spec and are not specs.
 SHIPPED = sorted(
     path
     for path in shipped_folder("models").glob("*.toml")
@@ -24,7 +24,7 @@ SHIPPED = sorted(
 )
 
 
-def test_a_spec_is_the_same_after_json():
+def test_json_round_trip():
     spec = specs.benefit_risk(
         correlations=specs.LKJ,
         select={"condition": "crps", "year": [2001, 2002]},
@@ -34,7 +34,7 @@ def test_a_spec_is_the_same_after_json():
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_spec_is_sound_and_gives_a_reason_for_each_prior(path: Path):
+def test_shipped_specs_are_valid_and_justify_priors(path: Path):
     spec = AnalysisSpec.from_toml(path)
     assert AnalysisSpec.from_dict(json.loads(spec.to_json())) == spec
     for name, outcome in spec.outcomes.items():
@@ -48,20 +48,20 @@ def test_the_primary_analysis_is_shipped():
 
 
 @pytest.mark.parametrize("key", ["title", "outcomes", "no_such_key"])
-def test_nothing_is_changed_in_or_added_to_a_spec(key):
+def test_specs_are_immutable(key):
     with pytest.raises(pydantic.ValidationError):
         setattr(specs.spec(), key, "other")
 
 
-def test_one_word_is_a_list_of_one_and_numbers_are_words():
+def test_single_values_and_numbers_in_lists_of_text():
     spec = specs.spec(specs.outcome(measures="pain_intensity"), select={"year": 2001})
     assert spec.outcomes["pain"].measures == ("pain_intensity",)
     assert spec.select == {"year": ("2001",)}
 
 
-def test_a_single_outcome_stands_alone():
-    assert specs.spec().alone
-    assert not specs.benefit_risk().alone
+def test_single_outcome():
+    assert specs.spec().single_outcome
+    assert not specs.benefit_risk().single_outcome
 
 
 @pytest.mark.parametrize(
@@ -73,26 +73,27 @@ def test_a_single_outcome_stands_alone():
         (("normal", "no_curve", "arm"), None),
     ],
 )
-def test_the_parts_name_the_parameters_that_they_need(parts, needed):
+def test_required_parameters(parts, needed):
     keys = ("likelihood", "curve", "heterogeneity")
-    assert needed_parameters(dict(zip(keys, parts, strict=True))) == needed
+    outcome = OutcomeSpec.read_partially(dict(zip(keys, parts, strict=True)))
+    assert required_parameters(outcome) == needed
 
 
-def test_the_natural_name_of_a_logarithm():
-    assert natural("log_ed50") == "ed50"
-    assert natural("slope") == "slope"
+def test_natural_name():
+    assert natural_name("log_ed50") == "ed50"
+    assert natural_name("slope") == "slope"
 
 
 ARGUMENTS = {"lower": 0.0, "upper": 2.0, "mu": 0.5, "sigma": 0.2}
 
 
 @pytest.mark.parametrize("dist", sorted(FAMILIES))
-def test_every_family_makes_a_variable_of_every_set_of_its_arguments(dist):
+def test_families_make_random_variables(dist):
     import pymc as pm
 
     for arguments in FAMILIES[dist].arguments:
         kwargs = {name: ARGUMENTS.get(name, 2.0) for name in arguments.split()}
-        assert list(prior_faults(dist, kwargs)) == []
+        assert list(prior_issues(dist, kwargs)) == []
         with pm.Model(coords={"agent": ["a", "b"]}) as model:
             random_variable("x", dist, kwargs, ("agent",))
         assert model.named_vars_to_dims["x"] == ("agent",)
@@ -105,26 +106,26 @@ def test_every_family_makes_a_variable_of_every_set_of_its_arguments(dist):
 
 
 @pytest.mark.parametrize("dist", sorted(FAMILIES))
-def test_every_scale_must_be_positive(dist):
+def test_scales_must_be_positive(dist):
     for arguments in FAMILIES[dist].arguments:
-        for scale in set(arguments.split()) & set(FAMILIES[dist].scales.split()):
+        for scale in set(arguments.split()) & set(FAMILIES[dist].positive_arguments.split()):
             kwargs = {name: ARGUMENTS.get(name, 2.0) for name in arguments.split()} | {scale: -2.0}
-            assert any("must be positive" in message for message, _ in prior_faults(dist, kwargs))
+            assert any("must be positive" in message for message, _ in prior_issues(dist, kwargs))
 
 
-def test_a_truncated_prior_is_positive_from_zero_on():
+def test_truncated_priors_are_positive_from_zero():
     assert is_positive("TruncatedNormal", {"mu": 0, "sigma": 1, "lower": 0})
     assert not is_positive("TruncatedNormal", {"mu": 0, "sigma": 1, "lower": -0.1})
     assert not is_positive("TruncatedNormal", {"mu": 0, "sigma": 1, "upper": 3})
     assert is_positive("Uniform", {"lower": 0, "upper": 1})
 
 
-def test_a_prior_is_written_as_a_reader_would():
+def test_prior_text():
     assert prior_text("Normal", {"mu": 0, "sigma": 2.5}) == "Normal(mu=0, sigma=2.5)"
 
 
-def test_what_a_spec_writes_is_what_is_drawn():
-    """The arguments mean what scipy's mean: a half-normal's sigma is its scale, and so on."""
+def test_priors_agree_with_scipy():
+    """The arguments have the meaning of SciPy's."""
     import pymc as pm
 
     pairs = {
