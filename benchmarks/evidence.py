@@ -1,7 +1,7 @@
-"""How long a table of 100,000 arms takes to be checked and loaded, against pandas reading it.
+"""Time to validate and load a table of 100,000 arms, relative to pandas reading it.
 
-pandas only parts the file into cells; everything beyond that is checks, what follows from the
-numbers, labels and the fingerprint. The last column is the process's peak memory so far.
+pandas only parses the file; the rest is validation, derived values, labels and the hash. The last
+column is the peak memory of the process so far.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ ARMS = 100_000
 
 
 def trials(arms: int) -> pd.DataFrame:
-    """Make trials of two and three arms in turn: means with SDs."""
+    """Simulate trials with two and three arms: means with SDs."""
     rng = np.random.default_rng(1)
     sizes = np.resize([2, 3], arms)
     study = np.repeat(np.arange(arms), sizes)[:arms]
-    place = np.arange(arms) - np.searchsorted(study, study)
+    arm = np.arange(arms) - np.searchsorted(study, study)
     return pd.DataFrame(
         {
             "study": [f"Study {i}" for i in study],
-            "agent": np.choose(place, ["placebo", "ketamine", "memantine"]),
-            "dose": place * 0.5,
+            "agent": np.choose(arm, ["placebo", "ketamine", "memantine"]),
+            "dose": arm * 0.5,
             "condition": "crps",
             "outcome": "pain",
             "time_hours": 24.0,
@@ -42,28 +42,28 @@ def trials(arms: int) -> pd.DataFrame:
     )
 
 
-def faulty(arms: int) -> pd.DataFrame:
-    """Make the same with a fault in every row, and another in all but the first."""
+def invalid_trials(arms: int) -> pd.DataFrame:
+    """Simulate the same with an error in every row, and another in all but the first."""
     frame = trials(arms)
-    words = [f"x{i}" for i in range(1, arms)]
-    return frame.assign(n=-frame["n"], mean=["3", *words])
+    texts = [f"x{i}" for i in range(1, arms)]
+    return frame.assign(n=-frame["n"], mean=["3", *texts])
 
 
-def seconds(act: Callable[[Path], object], path: Path) -> float:
-    """Run once and return the wall time; evidence may be refused."""
+def seconds(read: Callable[[Path], object], path: Path) -> float:
+    """Read once and return the wall time; the table may be invalid."""
     start = time.perf_counter()
     try:
-        act(path)
-    except EvidenceError as refused:
-        assert len(refused.faults) > 20
+        read(path)
+    except EvidenceError as error:
+        assert len(error.issues) > 20
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Print one line a table: pandas, this, their ratio, and the peak memory."""
+    """Print for each table the times of pandas and of loading, their ratio, and the peak memory."""
     print(f"{f'{ARMS:,} arms':<20}{'pandas s':>9}{'load s':>9}{'ratio':>8}{'peak MB':>9}")
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in (("right", trials), ("a fault in each", faulty)):
+        for name, make in (("valid", trials), ("an error per row", invalid_trials)):
             path = Path(folder) / "table.csv"
             make(ARMS).to_csv(path, index=False)
             plain = min(seconds(pd.read_csv, path) for _ in range(3))

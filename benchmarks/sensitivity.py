@@ -1,16 +1,14 @@
-"""A hundred variants of the primary analysis, in cold fits of it; and ten of them by cold fits.
+"""A hundred variants of the primary analysis, in units of a cold fit; and ten of them by cold fits.
 
-A cold fit is a new process of `nmda-bayes fit models/benefit_risk.toml` that finds nothing compiled
-on disk; a sweep is likewise one of
-`nmda-bayes sensitivity` into an empty folder, by the workers that are named. The variants are those
-of `models/sensitivity.toml` and prior locations beside them, to a hundred that can be fitted.
-Beside the sweep stands what an analyst does without it: ten of its variants, drawn with a fixed
-seed, each written as a spec of its own and fitted cold. The means of their effects are held to the
-sweep's, in Monte Carlo errors of their difference.
+A cold fit is a new process of `nmda-bayes fit models/benefit_risk.toml` with nothing compiled on
+disk; the variants run likewise, by `nmda-bayes sensitivity` into an empty folder. They are those of
+`models/sensitivity.toml` and more prior locations, a hundred in all. For comparison, ten variants,
+drawn with a fixed seed, are written as separate specs and fitted cold. Mean effects are compared in
+Monte Carlo errors of their difference.
 
-A machine that others use slows all of them, not evenly: seconds of processor stand beside those on
-the wall, and the cold fit is the mean of two, before the sweeps and after. On two idle cores this
-takes about a quarter of an hour, and twice that with the ten; `--sample 0` leaves them out.
+Other load slows processes unequally: CPU time is printed with wall time, and the cold fit is the
+mean of two, before and after the variants. On two idle cores this takes about a quarter of an hour,
+and twice that with the ten; `--sample 0` skips them.
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ import tomli_w
 import xarray as xr
 
 from nmda_bayes import AnalysisSpec, load_evidence
-from nmda_bayes.results_folder import write_spec
-from nmda_bayes.sensitivity.answers import answers
+from nmda_bayes.cli import write_spec
 from nmda_bayes.sensitivity.plan import Plan, read_plan
+from nmda_bayes.sensitivity.summaries import posterior_summaries
 
 MODELS = Path(__file__).parents[1] / "models"
 BASE, FILE = MODELS / "benefit_risk.toml", MODELS / "sensitivity.toml"
 COMMAND = Path(sys.executable).with_name("nmda-bayes")
 VARIANTS, SEED, DOSE = 100, 20251122, 1.0
-#: What each sensitivity analysis is, and its target in cold fits.
+#: Label of each sensitivity analysis, and its target in cold fits.
 TARGETS = {"hundred": (f"{VARIANTS} variants", 10), "leave": ("leave one study out, all", 5)}
 #: Shifts of prior locations that are added until there are enough variants.
 SHIFTS = {
@@ -52,16 +50,16 @@ SHIFTS = {
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds on the wall, and of processor."""
+    """Wall time and CPU time, seconds."""
 
     wall: float
     processor: float
 
 
 def timed(*command: str | Path) -> Taken:
-    """Run a cold process to its end; a fit that its checks refuse is a fit."""
+    """Run a cold process to its end, whether or not its convergence checks pass."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    with tempfile.TemporaryDirectory() as cache:  # nothing that an earlier process compiled
+    with tempfile.TemporaryDirectory() as cache:  # nothing compiled by earlier processes
         flags = os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={cache}"}
         ended = subprocess.run(
             [COMMAND, *command], capture_output=True, text=True, check=False, env=flags
@@ -80,77 +78,77 @@ def plan_of(content: dict[str, Any], path: Path, evidence: xr.DataTree) -> Plan:
 
 
 def hundred(path: Path, evidence: xr.DataTree) -> Plan:
-    """Write the shipped variants and prior locations beside them."""
+    """Write the shipped variants and further prior locations."""
     content = tomllib.loads(FILE.read_text(encoding="utf-8"))
     rules = content["generate"]["prior_location"]
     rules += [{"of": of, "by": list(by), "why": "a grid"} for of, by in SHIFTS.items()]
     plan = plan_of(content, path, evidence)
-    count = sum(one.design is not None for one in plan.variants.values()) - 1
-    assert count == VARIANTS, f"{count} variants can be fitted: add to SHIFTS, or take from it"
+    count = sum(variant.design is not None for variant in plan.variants.values()) - 1
+    assert count == VARIANTS, f"{count} variants can be fitted: change SHIFTS"
     return plan
 
 
 def cold(plan: Plan, name: str, folder: Path) -> tuple[Taken, xr.Dataset]:
-    """Fit one variant as if it were the only one."""
+    """Fit one variant as a separate analysis."""
     write_spec(plan.variants[name].spec, folder / "spec.toml")
     taken = timed("fit", folder / "spec.toml", "--out", folder / "fit")
     with xr.open_datatree(folder / "fit" / "fit.nc", engine="h5netcdf") as fit:
-        return taken, answers(fit.load(), DOSE)
+        return taken, posterior_summaries(fit.load(), DOSE)
 
 
-def apart(cheap: xr.Dataset, full: xr.Dataset) -> np.ndarray:
-    """Hold mean effects of all cells to each other, in Monte Carlo errors of their difference."""
-    one, two = xr.align(cheap["effect"], full["effect"], join="inner")
-    off = (one - two).sel(statistic="mean")
-    error = np.hypot(one.sel(statistic="mcse"), two.sel(statistic="mcse"))
-    return np.abs((off / error).to_numpy()[(error > 0).to_numpy()])
+def standardised_differences(variant: xr.Dataset, refit: xr.Dataset) -> np.ndarray:
+    """Compare mean effects of all cells, in Monte Carlo errors of their difference."""
+    effects = xr.align(variant["effect"], refit["effect"], join="inner")
+    difference = (effects[0] - effects[1]).sel(statistic="mean")
+    error = np.hypot(*(effect.sel(statistic="mcse") for effect in effects))
+    return np.abs((difference / error).to_numpy()[(error > 0).to_numpy()])
 
 
-def naive(plan: Plan, found: xr.Dataset, count: int) -> list[Taken]:
-    """Fit a sample of the variants cold, and print how far the sweep's answers are from theirs."""
-    names = [str(n) for n in found["variant"].to_numpy()[1:] if plan.variants[str(n)].design]
+def naive(plan: Plan, results: xr.Dataset, count: int) -> list[Taken]:
+    """Fit a sample of the variants cold, and print the differences of their effects."""
+    names = [str(n) for n in results["variant"].to_numpy()[1:] if plan.variants[str(n)].design]
     chosen = np.random.default_rng(SEED).choice(names, count, replace=False)
-    print(f"\n{'apart, in errors: mean':>24}{'worst':>7}  got           variant")
+    print(f"\n{'difference in MCSE: mean':>24}{'max':>7}  how           variant")
     fits, distances = [], []
     for name in map(str, chosen):
         with tempfile.TemporaryDirectory() as folder:
-            taken, full = cold(plan, name, Path(folder))
-        one = found.sel(variant=name)
+            taken, refit = cold(plan, name, Path(folder))
+        result = results.sel(variant=name)
         fits.append(taken)
-        distances.append(apart(one, full))
-        way = str(one["how"].item()) + ("" if bool(one["passed"]) else ", refused")
-        print(f"{distances[-1].mean():>24.2f}{distances[-1].max():>7.2f}  {way:<14}{name}")
+        distances.append(standardised_differences(result, refit))
+        how = str(result["how"].item()) + ("" if bool(result["passed"]) else ", failed")
+        print(f"{distances[-1].mean():>24.2f}{distances[-1].max():>7.2f}  {how:<14}{name}")
     every = np.concatenate(distances)
     print(
-        f"{every.mean():>24.2f}{every.max():>7.2f}  {len(every)} effects; of a normal error of 1"
-        " the mean is 0.80"
+        f"{every.mean():>24.2f}{every.max():>7.2f}  {len(every)} effects; expected mean for"
+        " normal errors: 0.80"
     )
     return fits
 
 
-def sweeps(folder: Path, workers: str) -> dict[str, tuple[Taken, xr.Dataset]]:
-    """Run both sensitivity analyses, and print how their answers were got."""
-    found = {}
+def run_analyses(folder: Path, workers: str) -> dict[str, tuple[Taken, xr.Dataset]]:
+    """Run both sensitivity analyses, and print how their variants were computed."""
+    runs = {}
     for name in TARGETS:
         out = folder / name
         taken = timed("sensitivity", folder / f"{name}.toml", "--out", out, "--workers", workers)
         table = xr.load_dataset(out / "sensitivity.nc", engine="h5netcdf")
-        found[name] = taken, table
-        ways = table["how"].to_numpy().astype(str)
-        how, counts = np.unique(ways, return_counts=True)
-        told = [f"{n} {way or 'impossible'}" for way, n in zip(how, counts, strict=True)]
-        refused = int((~table["passed"].to_numpy() & (ways != "")).sum())
-        print(f"{name}: {', '.join(told)}; {refused} refused by their checks", flush=True)
-    return found
+        runs[name] = taken, table
+        how = table["how"].to_numpy().astype(str)
+        counts = zip(*np.unique(how, return_counts=True), strict=True)
+        texts = [f"{n} {label or 'impossible'}" for label, n in counts]
+        failed = int((~table["passed"].to_numpy() & (how != "")).sum())
+        print(f"{name}: {', '.join(texts)}; {failed} failed the convergence checks", flush=True)
+    return runs
 
 
-def ratios(fits: list[Taken], found: dict[str, tuple[Taken, xr.Dataset]]) -> float:
-    """Print one line a job, and its ratio to a cold fit against the target."""
+def ratios(fits: list[Taken], runs: dict[str, tuple[Taken, xr.Dataset]]) -> float:
+    """Print the times and ratios of each job, and return the mean wall time of a cold fit."""
     print(f"{'':<28}{'s':>8}{'CPU s':>8}{'ratio':>8}{'of CPU':>8}{'target':>8}")
-    for one in fits:
-        print(f"{'a cold fit':<28}{one.wall:>8.1f}{one.processor:>8.1f}")
+    for fit in fits:
+        print(f"{'a cold fit':<28}{fit.wall:>8.1f}{fit.processor:>8.1f}")
     wall, processor = (float(np.mean(values)) for values in zip(*map(astuple, fits), strict=True))
-    for name, (taken, _) in found.items():
+    for name, (taken, _) in runs.items():
         label, target = TARGETS[name]
         print(
             f"{label:<28}{taken.wall:>8.1f}{taken.processor:>8.1f}{taken.wall / wall:>8.1f}"
@@ -161,27 +159,27 @@ def ratios(fits: list[Taken], found: dict[str, tuple[Taken, xr.Dataset]]) -> flo
 
 
 def main() -> None:
-    """Print one line a job, and its ratio to a cold fit against the target."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--workers", default="2")
-    asked.add_argument("--sample", type=int, default=10)
-    said = asked.parse_args()
+    """Run all jobs and print their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", default="2")
+    parser.add_argument("--sample", type=int, default=10)
+    options = parser.parse_args()
     evidence = load_evidence()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         plan = hundred(folder / "hundred.toml", evidence)
-        leave = {"why": "Does one trial carry the answer?", "by": ["study"]}
+        leave = {"why": "Does the result depend on a single trial?", "by": ["study"]}
         plan_of({"generate": {"leave_one_out": leave}}, folder / "leave.toml", evidence)
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {said.workers} workers")
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {options.workers} workers")
         before = timed("fit", BASE, "--out", folder / "before")
-        found = sweeps(folder, said.workers)
-        wall = ratios([before, timed("fit", BASE, "--out", folder / "after")], found)
-        if said.sample:
-            fits = naive(plan, found["hundred"][1], said.sample)
+        runs = run_analyses(folder, options.workers)
+        wall = ratios([before, timed("fit", BASE, "--out", folder / "after")], runs)
+        if options.sample:
+            fits = naive(plan, runs["hundred"][1], options.sample)
             each = float(np.mean([taken.wall for taken in fits])) / wall
             print(
                 f"a loop of cold fits: {VARIANTS * each:.0f} x a cold fit for {VARIANTS},"
-                f" by the {len(fits)} of them"
+                f" estimated from {len(fits)}"
             )
 
 

@@ -1,7 +1,7 @@
-"""How long a person waits before anything happens, against the bare interpreter.
+"""Time until the command line responds, relative to the bare interpreter.
 
-Imports of PyMC are lazy so that `--help` and `check` answer at once; this shows what that is
-worth. Each line is the best of five, since only a pause of the machine makes a start slower.
+Imports of PyMC are lazy so that `--help` and `check` respond at once; this measures the gain. Each
+line is the best of five, because other load can only make a start slower.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def seconds(command: list[str | Path]) -> float:
 
 
 def main() -> None:
-    """Print one line a start: its time, the time beyond the bare interpreter, and the ratio."""
+    """Print for each start its time, the time beyond the bare interpreter, and the ratio."""
     best = {name: min(seconds(command) for _ in range(5)) for name, command in STARTS.items()}
     bare = best["bare interpreter"]
     print(f"{'start':<20}{'s':>8}{'beyond':>8}{'ratio':>8}")

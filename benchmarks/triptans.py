@@ -1,16 +1,15 @@
-"""One model, one table, one run: effective draws a second here, in brms and in hand-written JAGS.
+"""Effective draws per second of one model here, in brms and in hand-written JAGS.
 
 The triptans network (182 arms, 70 trials, 7 agents) with the priors of
-`tests/reference/triptans_hierarchical.toml`. Each fit is a cold process of its own, one after
-another; each may use two cores (two chains at a time). Told are the bulk effective draws of the
-worst parameter, by one estimator (ArviZ), a second of sampling with its warm-up, and the seconds
-from the start of the process to its summary. Here this is told twice: of the first process that
-ever fits the model, and of any later one, which finds its code kept on disk. A machine that others
-use slows all of them, not evenly: effective draws a second of processor, and all seconds of
-processor, are told beside.
+`tests/reference/triptans_hierarchical.toml`. Each fit is a separate cold process, one after
+another; each may use two cores (two chains at a time). Reported are the bulk effective draws of the
+worst parameter, by one estimator (ArviZ), per second of sampling including warm-up, and the seconds
+from the start of the process to its summary. Here both are reported twice: for the first process
+that ever fits the model, and for a later one, which loads compiled code from disk. Shared machines
+slow the programs unequally, so effective draws per second of CPU and the CPU time are reported too.
 
-The peers stand in `benchmarks/peers/`; Debian has them as r-cran-brms, r-cran-rstan, libboost-dev,
-jags and r-cran-rjags. One that is not installed is said to be missing, which is no pass.
+The scripts of the peers are in `benchmarks/peers/`; their Debian packages are r-cran-brms,
+r-cran-rstan, libboost-dev, jags and r-cran-rjags. One that is not installed is reported missing.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ COLD_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Run:
-    """What one cold process took, and what it drew."""
+    """Times and effective draws of one cold process."""
 
     version: str
     effective: float
@@ -57,12 +56,12 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Effective draws of the worst parameter a second of sampling."""
+        """Effective draws of the worst parameter per second of sampling."""
         return self.effective / self.sampling
 
 
 def run(command: list[str], compiled: str) -> Run | None:
-    """Fit once in a process of its own that keeps code in a folder; None where it cannot be run."""
+    """Fit in a new process that caches compiled code in a folder; None if it cannot run."""
     flags = os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={compiled}"}
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -83,7 +82,7 @@ def run(command: list[str], compiled: str) -> Run | None:
             print(ended.stderr[-600:], file=sys.stderr)
             return None
         draws = pd.read_csv(Path(folder) / "draws.csv")
-        told = pd.read_csv(Path(folder) / "told.csv").iloc[0]
+        timings = pd.read_csv(Path(folder) / "timings.csv").iloc[0]
     chains = draws["chain"].nunique()
     effective = {
         name: float(arviz_stats.ess(draws[name].to_numpy().reshape(chains, -1), method="bulk"))
@@ -94,13 +93,14 @@ def run(command: list[str], compiled: str) -> Run | None:
     worst = min(effective, key=effective.__getitem__)
     used = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
     return Run(
-        str(told["version"]), effective[worst], worst, int(told["divergences"]),
-        float(told["compiling"]), float(told["sampling"]), float(told["processor"]), cold, used,
+        str(timings["version"]), effective[worst], worst, int(timings["divergences"]),
+        float(timings["compiling"]), float(timings["sampling"]), float(timings["processor"]),
+        cold, used,
     )  # fmt: skip
 
 
 def main() -> None:
-    """Print one line a fit, and the ratios against the targets."""
+    """Print one line per fit, and the ratios against the targets."""
     columns = ("ESS", "s", "ESS/s", "ESS/CPU s", "div", "compile", "cold s", "CPU s")
     print(f"{'':<12}" + "".join(f"{column:>10}" for column in columns))
     runs = {}
@@ -108,7 +108,7 @@ def main() -> None:
     for name, command in RUNS.items():
         done = run(command, compiled.name)
         if done is None:
-            print(f"{name:<12} is not installed, or it failed: nothing is shown against it")
+            print(f"{name:<12} is not installed or failed: no comparison")
             continue
         runs[name] = done
         print(
@@ -121,18 +121,18 @@ def main() -> None:
     if first is None or ours is None:
         sys.exit(1)
     for name, peer in runs.items():
-        ratio, owed = ours.rate / peer.rate, peer.effective / peer.processor
+        ratio, peer_rate = ours.rate / peer.rate, peer.effective / peer.processor
         print(
-            f"{ratio:.1f} x {name} in ESS a second of sampling (target {TARGETS[name]});"
-            f" {ours.effective / ours.processor / owed:.1f} x a second of processor"
+            f"{ratio:.1f} x {name} in ESS per second of sampling (target {TARGETS[name]});"
+            f" {ours.effective / ours.processor / peer_rate:.1f} x per second of CPU"
         )
     if "brms" in runs:
-        for words, one in (("", ours), ("; the first process of all", first)):
-            share = one.cold / runs["brms"].cold
-            work = one.cold_processor / runs["brms"].cold_processor
+        for note, fit in (("", ours), ("; the first process of all", first)):
+            share = fit.cold / runs["brms"].cold
+            work = fit.cold_processor / runs["brms"].cold_processor
             print(
                 f"{share:.3f} of brms's cold time (target at most {COLD_SHARE});"
-                f" {work:.3f} of its seconds of processor{words}"
+                f" {work:.3f} of its CPU time{note}"
             )
 
 

@@ -1,9 +1,9 @@
-# The triptans network by brms, as one would write it: Rscript triptans_brms.R ARMS.csv OUT
+# The triptans network in brms, in its usual notation: Rscript triptans_brms.R ARMS.csv OUT
 #
-# OUT gets draws.csv (one row a draw) and seconds.csv (compiling, sampling with warm-up). Priors are
+# Writes draws.csv (one row per draw) and timings.csv (compiling, sampling with warm-up) to OUT. Priors are
 # those of tests/reference/triptans_hierarchical.toml; two chains run at a time.
 suppressMessages({ library(brms); library(rstan) })
-# Debian has the Boost headers apart from R's.
+# Debian installs the Boost headers outside R's library.
 if (dir.exists("/usr/include/boost")) {
   rstan_options(boost_lib = "/usr/include", boost_lib2 = "/usr/include")
 }
@@ -14,7 +14,7 @@ out <- arguments[2]
 agents <- setdiff(sort(unique(arms$agent)), "placebo")
 arms$arm <- factor(seq_len(nrow(arms)))
 arms$study <- factor(arms$study)
-# Placebo has dose 0, so that whose curve it is given does not matter.
+# Placebo has dose 0, so the agent assigned to it does not matter.
 arms$agent <- factor(ifelse(arms$agent == "placebo", agents[1], arms$agent), levels = agents)
 
 model <- bf(
@@ -65,5 +65,5 @@ write.csv(
     divergences = sum(subset(nuts_params(fit), Parameter == "divergent__")$Value),
     version = paste0("brms ", packageVersion("brms"), ", rstan ", packageVersion("rstan"))
   ),
-  file.path(out, "told.csv"), row.names = FALSE
+  file.path(out, "timings.csv"), row.names = FALSE
 )

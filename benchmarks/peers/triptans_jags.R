@@ -1,8 +1,8 @@
 # The triptans network in JAGS, written by hand: Rscript triptans_jags.R ARMS.csv OUT
 #
-# OUT gets draws.csv (one row a draw) and told.csv (compiling, sampling with burn-in). Priors are
+# Writes draws.csv (one row per draw) and timings.csv (compiling, sampling with burn-in) to OUT. Priors are
 # those of tests/reference/triptans_hierarchical.toml. rjags runs its chains one after another, so
-# each of two processes is given two.
+# two processes run two each.
 suppressMessages({ library(rjags); library(parallel) })
 arguments <- commandArgs(trailingOnly = TRUE)
 arms <- read.csv(arguments[1], encoding = "UTF-8")
@@ -15,7 +15,7 @@ content <- list(
   agent = ifelse(arms$agent == "placebo", 1, match(arms$agent, agents)),  # dose 0: no effect
   arms = nrow(arms), studies = length(unique(arms$study)), agents = length(agents)
 )
-# JAGS writes a normal with its precision; eta is what its generalised linear samplers would use.
+# JAGS parameterises normals by precision.
 model <- "model {
   for (i in 1:arms) {
     events[i] ~ dbin(p[i], n[i])
@@ -40,12 +40,12 @@ draws <- 25000
 chains <- function(which) {
   seeds <- lapply(which, function(chain) list(.RNG.name = "base::Mersenne-Twister", .RNG.seed = chain))
   started <- proc.time()[["elapsed"]]
-  made <- jags.model(textConnection(model), content, seeds, length(which), n.adapt = 0, quiet = TRUE)
+  jags <- jags.model(textConnection(model), content, seeds, length(which), n.adapt = 0, quiet = TRUE)
   compiled <- proc.time()[["elapsed"]]
   used <- sum(proc.time()[c("user.self", "sys.self")])
-  adapt(made, 1000, progress.bar = "none")
-  update(made, 4000, progress.bar = "none")
-  drawn <- coda.samples(made, monitored, n.iter = draws, progress.bar = "none")
+  adapt(jags, 1000, progress.bar = "none")
+  update(jags, 4000, progress.bar = "none")
+  drawn <- coda.samples(jags, monitored, n.iter = draws, progress.bar = "none")
   list(drawn = drawn, compiling = compiled - started, sampling = proc.time()[["elapsed"]] - compiled,
        processor = sum(proc.time()[c("user.self", "sys.self")]) - used)
 }
@@ -62,5 +62,5 @@ write.csv(
     compiling = max(sapply(done, `[[`, "compiling")), sampling = max(sapply(done, `[[`, "sampling")),
     processor = sum(sapply(done, `[[`, "processor")), divergences = 0, version = paste("JAGS", jags.version(), "rjags", packageVersion("rjags"))
   ),
-  file.path(out, "told.csv"), row.names = FALSE
+  file.path(out, "timings.csv"), row.names = FALSE
 )
