@@ -1,16 +1,13 @@
-"""The sections of a report, registered by importing their modules."""
+"""The sections of a report, registered by importing every module of this folder."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from nmda_bayes.report.blocks import SECTIONS
-from nmda_bayes.report.sections import (  # noqa: F401  (registers the sections)
-    certainty,
-    clinical,
-    effects,
-    evidence,
-    model,
-    sensitivity,
-    summary,
-)
 
 __all__ = ["SECTIONS"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
