@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-import arviz_stats  # noqa: F401  (gives arrays their `azstats`)
+import arviz_stats
 import numpy as np
 import pytest
 import xarray as xr
@@ -38,7 +38,7 @@ def assert_same_posterior(first: xr.DataTree, second: xr.DataTree) -> None:
     assert names[0] == names[1]
     for name in names[0]:
         arrays = [posterior[name] for posterior in posteriors]
-        error = np.hypot(*(array.azstats.mcse(method="mean").to_numpy() for array in arrays))
+        error = np.hypot(*(arviz_stats.mcse(array, method="mean").to_numpy() for array in arrays))
         mean = [array.mean(["chain", "draw"]).to_numpy() for array in arrays]
         np.testing.assert_array_less(abs(mean[0] - mean[1]), ERRORS * error + 1e-12, name)
 
