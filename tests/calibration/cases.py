@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from nmda_bayes.components.curves import CURVES, LOG_PREFIX
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.links import IDENTITY
 from nmda_bayes.components.pooling import POOLINGS, SD_PREFIXES
+from nmda_bayes.evidence import load_evidence
 from nmda_bayes.spec import AnalysisSpec
 from tests.calibration.combinations import AT_BASELINE, AT_HETEROGENEITY, Combination
 from tests.calibration.trials import AGENTS, DOSES, reported
@@ -50,6 +52,13 @@ class Case:
     @property
     def spec(self) -> AnalysisSpec:
         return AnalysisSpec.from_dict(self.content)
+
+    @property
+    def evidence(self) -> xr.DataTree:
+        """The trials; what the analysis reads of them is no question."""
+        columns = self.spec.columns_read
+        settings = [f"ignore={','.join(columns)}"] if columns else []
+        return load_evidence(self.table, settings=settings)
 
 
 def case_of(combination: Combination) -> Case:
@@ -94,6 +103,8 @@ def outcome_of(combination: Combination, **more: Any) -> Content:
         parameters[name] = {"pooling": "common", "priors": {"location": location}}
     for name in likelihood.study_parameters:
         parameters[name] = pooled_as("common", 0.0, 0.3)
+    if parameters.get("baseline", {}).get("pooling") == "independent":
+        more = {"baseline": "reference_arm"} | more
     return {
         "likelihood": combination.likelihood,
         "curve": combination.curve,

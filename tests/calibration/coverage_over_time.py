@@ -74,6 +74,7 @@ def case() -> Case:
         "likelihood": "normal",
         "curve": "linear",
         "heterogeneity": "proportional_to_course",
+        "baseline": "reference_arm",
         "course": "exponential_decay",
         "time": {"rule": "all"},
         "better": "lower",

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from nmda_bayes.design import build_design
-from nmda_bayes.evidence import load_evidence
 from nmda_bayes.model import build_model_from_design
 from tests.calibration.cases import Case, case_of
 from tests.calibration.combinations import can_meet, known, plan
@@ -51,7 +50,7 @@ def to_run(cases: list[Case]) -> Iterator[tuple[Case, str]]:
 
 def log_density_of(case: Case) -> list[float]:
     """Log densities of a case's model at fixed points."""
-    design = build_design(case.spec, load_evidence(case.table))
+    design = build_design(case.spec, case.evidence)
     return Density(build_model_from_design(case.spec, design)).fingerprint()
 
 

@@ -20,7 +20,6 @@ from simuk import SBC
 from nmda_bayes.design import LABELS, build_design
 from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DRAW, SAMPLE, scoped_name
 from nmda_bayes.errors import SpecError
-from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import nuts
 from nmda_bayes.model import (
     OFFSET,
@@ -52,7 +51,7 @@ class Simulations(SBC):  # type: ignore[misc]
 
     def __init__(self, case: Case, simulations: int, seed: int) -> None:
         self.case, self.analysis = case, case.spec
-        self.design = build_design(self.analysis, load_evidence(case.table))
+        self.design = build_design(self.analysis, case.evidence)
         model = build_model_from_design(self.analysis, self.design)
         self.data_of = reported_data(model)
         self.density = Density(model)

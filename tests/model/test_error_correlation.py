@@ -112,8 +112,8 @@ def test_error_correlation_prior():
 def test_error_correlation_column():
     rows = ARMS.assign(rho=ARMS["study"].map({"A": 0.2, "B": -0.5}))
     spec = spec_of("normal", {"column": "rho"})
-    flat, _, back = simulate_evidence(spec, load_evidence(rows))
-    design = build_design(back, load_evidence(flat))
+    flat, _, back = simulate_evidence(spec, load_evidence(rows, settings=["ignore=rho"]))
+    design = build_design(back, load_evidence(flat, settings=["ignore=rho"]))
     reported = design["outcomes/harm"].to_dataset()
     known = dict(
         zip(reported["study"].to_numpy(), reported["error_correlation"].to_numpy(), strict=True)
@@ -148,4 +148,4 @@ def test_missing_error_correlation_is_rejected():
     for column in ("rho", "roh"):
         spec = spec_of("normal", {"column": column})
         with pytest.raises(SpecError, match=column):
-            build_design(spec, load_evidence(rows))
+            build_design(spec, load_evidence(rows, settings=["ignore=rho"]))

@@ -187,10 +187,14 @@ class TestNormalWithSd:
         assert design["outcomes/pain"].sizes["arm"] == 6
         assert design["excluded"]["reason"].to_numpy().tolist() == ["no_dispersion"]
 
-    def test_empty_sd_is_rejected(self):
+    def test_arm_with_an_empty_sd_is_set_aside(self):
         empty = specs.sd_table().replace("not reported", "")
-        issues = issues_when(lambda: load_evidence(empty), EvidenceError)
-        assert {issue.row for issue in issues} == {2 + int(np.argmax(empty["sd"] == ""))}
+        evidence = load_evidence(empty)
+        assert "Set aside, result missing: no standard error: 1 of 7 rows" in str(
+            evidence.attrs["notes"]
+        )
+        design = build_design(specs.spec(specs.outcome("normal", "linear", "none")), evidence)
+        assert design["outcomes/pain"]["study"].size == len(empty) - 1
 
     def test_sd_of_each_study(self):
         parameters = {

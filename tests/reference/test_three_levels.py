@@ -49,7 +49,7 @@ def solved(outcome, log_sds):
 
 def test_restricted_likelihood():
     spec = spec_of(1e4)
-    design = build_design(spec, load_evidence(TABLE))
+    design = build_design(spec, load_evidence(TABLE, settings=["ignore=district"]))
     outcome = next(model_outcomes(spec, design))
     best, step = np.array([-1.0, -1.5]), 0.3
     for _ in range(12):  # a grid of 7 x 7 around the best point, halved each time
@@ -72,7 +72,7 @@ def test_posterior_by_a_double_integral():
     spec = spec_of(1.0, sampling=settings)
     rows = pd.read_csv(TABLE)
     few = rows[rows["district"].isin(rows["district"].unique()[:4])]
-    design = build_design(spec, load_evidence(few))
+    design = build_design(spec, load_evidence(few, settings=["ignore=district"]))
     assert exact_obstacles(spec, design) == []
     exact = integrate_posterior(spec, design, build_model_from_design(spec, design))["exact"]
     y, se = (design["outcomes/pain"][c].to_numpy() for c in ("estimate", "estimate_se"))

@@ -38,6 +38,7 @@ class Exposure:
     metric: str = ""
     relative: bool = False
     at_effect_site: bool = False
+    unit: str = ""
 
 
 def _build(
@@ -50,7 +51,7 @@ EXPOSURES = Registry("exposure", _build)
 exposure = EXPOSURES.entry
 
 
-@exposure("dose, in the units of the evidence", "no dose in the evidence")
+@exposure("dose", "no dose in the evidence")
 def dose(arms: pd.DataFrame, references: pd.DataFrame) -> np.ndarray:
     """The dose column."""
     return arms["dose"].to_numpy(float)
@@ -91,7 +92,8 @@ class Concentration:
         def make(name: str, column: str, scale: str, *, relative: bool) -> Exposure:
             axis = f"{self.axis}, {scale}"
             read, site = _column(column), self.at_effect_site
-            return Exposure(name, read, axis, missing, self.column, relative, site)
+            stated = "" if relative else unit
+            return Exposure(name, read, axis, missing, self.column, relative, site, stated)
 
         relative_name, scale = f"{name}_relative_to_reference", f"in multiples of {self.reference}"
         return (

@@ -19,7 +19,8 @@ has variance heterogeneity_sd² (1 + outlier_probability (outlier_sd_ratio² - 1
 Which trials are outlying is marginalised out; given the effects it is a probability.
 
 ``proportional_to_course``: the effects of arms are multiplied by the time course, so that
-differences between trials vanish with the effect. Without a course it is ``arm``.
+differences between trials vanish with the effect; an arm of the reference, which has no course,
+follows the mean course of its trial's other arms. Without a course it is ``arm``.
 
 A formula asks an `ArmScope` for random effects: the graph makes them random variables, the exact
 engine affine forms of normal variables, and predictions draw those of a new trial.
@@ -168,7 +169,11 @@ def outlier_mixture(
     return heterogeneity_sd / math.sqrt(2.0) * offset
 
 
-@heterogeneity("heterogeneity_sd / √2 · z[arm] · g(hour)", follows_course=True)
+@heterogeneity(
+    "heterogeneity_sd / √2 · z[arm] · g(hour); g of the trial's other arms in an arm of the"
+    " reference",
+    follows_course=True,
+)
 def proportional_to_course(scope: ArmScope, *, heterogeneity_sd: Any) -> Any:
     """Arms differ in the size of their effect, in proportion to its time course."""
     return heterogeneity_sd / math.sqrt(2.0) * scope.offset() * scope.course()

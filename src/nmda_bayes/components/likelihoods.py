@@ -288,13 +288,31 @@ def approximate_log_rate(arms: Arms) -> tuple[Any, Any]:
 
 def binomial_deviance(arms: Arms, eta: Any) -> Any:
     """Residual deviance: 2 [r log(r / r̂) + (n − r) log((n − r) / (n − r̂))]."""
-    events, n = arms["events"], arms["n"]
     share = xr.apply_ufunc(expit, eta)
+    return _binomial_deviance(arms, share, 1 - share)
 
-    def part(count: Any, expected: Any) -> Any:
-        return xr.apply_ufunc(xlogy, count, count / expected)  # 0 log 0 = 0
 
-    return 2 * (part(events, n * share) + part(n - events, n * (1 - share)))
+def cloglog_deviance(arms: Arms, eta: Any) -> Any:
+    """Residual deviance of `binomial_deviance`, at the risk after each arm's follow-up."""
+    hazard = arms["follow_up"] * np.exp(eta)
+    return _binomial_deviance(arms, -np.expm1(-hazard), np.exp(-hazard))
+
+
+def _binomial_deviance(arms: Arms, share: Any, remaining: Any) -> Any:
+    events, n = arms["events"], arms["n"]
+    alive = n - events
+    return 2 * (_log_ratio(events, n * share) + _log_ratio(alive, n * remaining))
+
+
+def poisson_deviance(arms: Arms, eta: Any) -> Any:
+    """Residual deviance: 2 [r log(r / r̂) − (r − r̂)]."""
+    events, expected = arms["events"], arms["person_time"] * np.exp(eta)
+    return 2 * (_log_ratio(events, expected) - (events - expected))
+
+
+def _log_ratio(count: Any, expected: Any) -> Any:
+    """Count × log(count / expected), with 0 log 0 = 0."""
+    return xr.apply_ufunc(xlogy, count, count / expected)
 
 
 def binomial_log_density(arms: Arms, eta: Any) -> Any:
@@ -486,6 +504,7 @@ def beta_binomial(
 @likelihood(
     "events ~ Poisson(person_time · exp(eta))",
     approximate=approximate_log_rate,
+    deviance=poisson_deviance,
     **_RATES,
 )
 def poisson(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
@@ -528,6 +547,7 @@ def negative_binomial(name: str, eta: Any, reported: xr.Dataset, dim: str, *, sh
     effects="log_HR unnamed",
     crude=log_hazard,
     null_variance=pooled_log_hazard_variance,
+    deviance=cloglog_deviance,
 )
 def binomial_cloglog(name: str, eta: Any, reported: xr.Dataset, dim: str) -> Any:
     """Counts of participants with a first event, such as a relapse, after unequal follow-up.

@@ -1,6 +1,7 @@
 """Time courses: the share of the full effect that is present at an hour.
 
-    eta[reading] = baseline[study, hour] + f(exposure[arm]; theta) · g(hour; phi) + delta[arm]
+    eta[reading] = baseline[study, hour] + shift − mean shift of the arms + delta[arm]
+    shift[reading] = f(exposure[arm]; theta) · g(hour; phi)
 
 ``g`` multiplies the curve. It reads two clocks: ``after``, hours since the study's treatments ended
 (negative before), and ``since``, hours since they began. Half-lives are of the effect, not of a

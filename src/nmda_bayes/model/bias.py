@@ -14,6 +14,7 @@ import numpy as np
 import pymc as pm
 import pymc.dims as pmd
 import pytensor.xtensor.math as xp
+import xarray as xr
 
 from nmda_bayes.components.bias import BIASES, Bias
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES, ArmScope
@@ -37,10 +38,15 @@ HARM_BASELINE = f"{PREFIX}harm_{BASELINE}"
 
 @dataclass(frozen=True)
 class BuiltOutcome:
-    """An outcome whose variables are in the graph; ``offset`` are its correlated arm effects."""
+    """An outcome whose variables are in the graph.
+
+    ``level`` is that of an arm without an effect in each arm's study, ``offset`` are the correlated
+    effects of arms.
+    """
 
     outcome: Outcome
     theta: Mapping[str, Any]
+    level: Any
     eta: Any
     offset: Any
 
@@ -199,8 +205,7 @@ def _uncounted_predictor(
         return pmd.as_xtensor(agent_mask(reported[AGENT].to_numpy(), agents), dims=(dim,))
 
     effect = harm.outcome.spec.shape.response(exposure, theta, xp, mask)
-    studies = [str(study) for study in reported[STUDY].to_numpy()]
-    eta = _harm_baselines(outcome, harm, studies, dim) + effect
+    eta = _harm_levels(outcome, harm, reported, effect, dim) + effect
     kind = HETEROGENEITIES[harm.outcome.spec.heterogeneity]
     scope = _UncountedArms(outcome, harm, dim, reported["position"].to_numpy().astype(int))
     return eta + kind.formula(scope, **{name: theta[name] for name in kind.parameters})
@@ -221,19 +226,47 @@ class _UncountedArms(ArmScope):
         return standard_normal(self.outcome.name(f"{PREFIX}harm_arm{OFFSET}"), self.dim)
 
 
-def _harm_baselines(outcome: Outcome, harm: BuiltOutcome, studies: list[str], dim: str) -> Any:
-    """Baselines of the harm in the studies of some arms, new ones where no arm reports it."""
+def _harm_levels(
+    outcome: Outcome, harm: BuiltOutcome, rows: xr.Dataset, effect: Any, dim: str
+) -> Any:
+    """Levels of the harm without an effect in the studies of arms, new where none reports it."""
     baseline, study_dim = harm.theta[BASELINE], harm.outcome.study
     if study_dim not in baseline.type.dims:
         return baseline
+    studies = [str(study) for study in rows[STUDY].to_numpy()]
     known = [str(study) for study in harm.outcome.studies[study_dim]]
+    labels = harm.outcome.reported[harm.outcome.column_of(study_dim)].to_numpy().astype(str)
+    first = [int(np.flatnonzero(labels == label)[0]) for label in known]
+    level = take(harm.level, harm.outcome.arm, first, study_dim)
     new = [study for study in dict.fromkeys(studies) if study not in known]
     if new:
         new_dim = outcome.name(UNCOUNTED_STUDY)
         outcome.add_dim(new_dim, STUDY, new)
         added = _new_baselines(outcome, harm, new_dim)
-        baseline = _concat(baseline, study_dim, added, new_dim, "every_study")
-    return take(baseline, study_dim, positions_in([*known, *new], studies), dim)
+        if harm.outcome.centres_arms:
+            added = added - _mean_by_study(effect, dim, rows, new, new_dim)
+        level = _concat(level, study_dim, added, new_dim, "every_study")
+    return take(level, study_dim, positions_in([*known, *new], studies), dim)
+
+
+def _mean_by_study(
+    effect: Any, dim: str, rows: xr.Dataset, studies: Sequence[str], study_dim: str
+) -> Any:
+    """The mean effect over the arms of each study; the hours of an arm count as one arm."""
+    names = rows[STUDY].to_numpy().astype(str)
+    labels = rows[PARENT_ARM if PARENT_ARM in rows else ARM].to_numpy()
+    of_study = [np.flatnonzero(names == study) for study in studies]
+    positions = np.zeros((len(studies), max(map(len, of_study))), dtype=int)
+    shares = np.zeros(positions.shape)
+    for i, arms in enumerate(of_study):
+        _, index, counts = np.unique(labels[arms], return_inverse=True, return_counts=True)
+        positions[i, : len(arms)] = arms
+        shares[i, : len(arms)] = 1.0 / (counts[index] * len(counts))
+    return sum(
+        pmd.as_xtensor(shares[:, k], dims=(study_dim,))
+        * take(effect, dim, positions[:, k], study_dim)
+        for k in range(positions.shape[1])
+    )
 
 
 def _new_baselines(outcome: Outcome, harm: BuiltOutcome, dim: str) -> Any:

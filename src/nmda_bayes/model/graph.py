@@ -1,14 +1,15 @@
 """The generative model.
 
     y[arm]   ~ Likelihood(eta[arm])
-    eta[arm] = baseline[study] + f(exposure[arm]; theta[agent, condition]) · g(hour) + delta[arm]
-             + bias[arm]
+    eta[arm] = baseline[study] + shift[arm] − mean shift of the study's arms + delta[arm]
+    shift    = f(exposure[arm]; theta[agent, condition]) · g(hour) + bias[arm]
     theta    ~ pooled over agents and conditions, separately for each parameter
     delta    ~ heterogeneity between the arms of a study, correlated between outcomes
 
 With ``f = constant`` this is a random-effects meta-analysis, with several agents a network
 meta-analysis, with a curve a dose-response model; ``g`` is 1 unless an outcome has a time course.
-Benefit and harm are two outcomes of the same arms.
+Benefit and harm are two outcomes of the same arms. A baseline that is the level of an arm without
+an effect (``baseline = "reference_arm"``) has no mean subtracted.
 """
 
 from __future__ import annotations
@@ -27,7 +28,18 @@ from pytensor.compile import Mode
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES, ArmScope
 from nmda_bayes.components.likelihoods import RESPONDER_SD, STARTING_LEVEL
 from nmda_bayes.design import ARMS, LABELS, OUTCOMES, PARENT_ARM, RESPONDER_REPORT, build_design
-from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, OUTCOME, STRATUM, STUDY
+from nmda_bayes.dims import (
+    AGENT,
+    AGENT_CLASS,
+    ARM,
+    ARM_SLOT,
+    CONDITION,
+    COURSE_SLOT,
+    OUTCOME,
+    STRATUM,
+    STUDY,
+)
+from nmda_bayes.graph_data import shared_data
 from nmda_bayes.model.bias import BuiltOutcome, arm_bias
 from nmda_bayes.model.exposure import graph_exposure, pk_parameters
 from nmda_bayes.model.observed import (
@@ -130,18 +142,20 @@ def _add_outcome(
     course = _course(outcome, at_arm)
     effect = outcome.spec.shape.response(exposure, at_arm, xp, outcome.agent_mask) * course
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]
-    scope = _GraphArms(outcome, positions, arm_effects, course)
+    scope = _GraphArms(
+        outcome, positions, arm_effects, _course_of_all_arms(outcome, course, at_arm)
+    )
     delta = heterogeneity.formula(scope, **{n: at_arm[n] for n in heterogeneity.parameters})
     expected = effect + arm_bias(outcome, exposure, built)
-    eta = _baseline(outcome, at_arm) + expected + delta
-    eta = pmd.Deterministic(outcome.name("eta"), eta, dims=(outcome.arm,))
+    level = _baseline(outcome, at_arm) - _mean_of_arms(outcome, expected)
+    eta = pmd.Deterministic(outcome.name("eta"), level + expected + delta, dims=(outcome.arm,))
 
     model = pm.modelcontext(None)
     n_observed = len(model.observed_RVs)
     observe(outcome, eta, at_arm, designs)
     add_likelihood_weights(outcome, model.observed_RVs[n_observed:])
     add_publication_selection(outcome, expected, at_arm)
-    return BuiltOutcome(outcome, theta, eta, arm_effects.get(outcome.label))
+    return BuiltOutcome(outcome, theta, level, eta, arm_effects.get(outcome.label))
 
 
 def arm_parameters(outcome: Outcome) -> list[str]:
@@ -192,6 +206,32 @@ def _baseline(outcome: Outcome, at_arm: Mapping[str, Any]) -> Any:
     return at_arm[BASELINE] * outcome.over_arms(outcome.has_baseline)
 
 
+def _mean_of_arms(outcome: Outcome, expected: Any) -> Any:
+    """The mean of the arms of each arm's study; 0 where the baseline is not of that mean."""
+    if not outcome.centres_arms or outcome.arm not in expected.type.dims:
+        return 0.0
+    slot = outcome.name(ARM_SLOT)
+    return _mean_over(outcome, expected, *outcome.mean_shares, slot, "share_of_mean")
+
+
+def _mean_over(
+    outcome: Outcome,
+    value: Any,
+    positions: np.ndarray,
+    shares: np.ndarray,
+    slot: str,
+    column: str,
+) -> Any:
+    """For each arm the mean of a value over some arms, in shares of dims arm and slot."""
+    pm.modelcontext(None).add_coords({slot: list(range(shares.shape[1]))})
+    share = shared_data(f"{outcome.arm}.{column}", shares, (outcome.arm, slot))
+    # Graphs with an index of two dims are not recognised as equal (PyTensor 3.3).
+    return sum(
+        share.isel({slot: k}) * value.isel({outcome.arm: outcome.over_arms(positions[:, k])})
+        for k in range(shares.shape[1])
+    )
+
+
 def _course(outcome: Outcome, at_arm: Mapping[str, Any]) -> Any:
     """The share of the effect at each row's hour; 1 without a time course."""
     course = outcome.spec.over_time
@@ -199,6 +239,15 @@ def _course(outcome: Outcome, at_arm: Mapping[str, Any]) -> Any:
         name: outcome.over_arms(outcome.reported[name].to_numpy(), name) for name in course.clocks
     }
     return course.share(clocks, at_arm, xp)
+
+
+def _course_of_all_arms(outcome: Outcome, course: Any, at_arm: Mapping[str, Any]) -> Any:
+    """The course, in arms of the reference the mean of the courses of their study's other arms."""
+    by_arm = any(outcome.arm in at_arm[p].type.dims for p in outcome.spec.over_time.parameters)
+    if not (by_arm and HETEROGENEITIES[outcome.spec.heterogeneity].follows_course):
+        return course
+    slot = outcome.name(COURSE_SLOT)
+    return _mean_over(outcome, course, *outcome.course_shares, slot, "share_of_course")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from nmda_bayes.components.heterogeneity import (
     mixture_log_densities,
     split_error,
 )
+from nmda_bayes.components.hypergeometric import NoncentralHypergeometricRV
 from nmda_bayes.components.likelihoods import (
     LIKELIHOODS,
     RESPONDER_SD,
@@ -370,22 +371,30 @@ def _split(
 
 
 def add_likelihood_weights(outcome: Outcome, observed: Sequence[Any]) -> None:
-    """Multiply log-likelihoods by the weights of their trials, in the model on the stack.
-
-    Correlated rows of a trial have one joint density: they all take the weight of its first arm.
-    """
+    """Multiply log-likelihoods by the weights of their rows, in the model on the stack."""
     if WEIGHT not in outcome.reported:
         return
     model = pm.modelcontext(None)
     weight = outcome.over_arms(outcome.reported[WEIGHT].to_numpy(), WEIGHT).values
-    studies, first = np.unique(outcome.reported[STUDY].to_numpy(), return_index=True)
     terms = []
     for variable in observed:
-        (dim,) = model.named_vars_to_dims[variable.name]
-        arms = first[positions_in(studies, model.coords[study_of(dim)])]
+        arms = weighted_arms(model, variable, outcome.reported)
         rows = row_log_density(variable, model.rvs_to_values[variable])
         terms.append(((weight[arms] - 1.0) * rows).sum())
     pm.Potential(outcome.name(WEIGHT_POTENTIAL), pt.stack(terms).sum())
+
+
+def weighted_arms(model: pm.Model, variable: Any, reported: xr.Dataset) -> np.ndarray:
+    """The arm with the weight of each row of an observed variable.
+
+    Rows of a trial with one joint density, and contrasts, take the weight of its first arm.
+    """
+    (dim,) = model.named_vars_to_dims[variable.name]
+    arms = positions_in(reported[ARM].to_numpy(), model.coords[dim])
+    if (arms >= 0).all() and not isinstance(variable.owner.op, NoncentralHypergeometricRV):
+        return np.asarray(arms)
+    studies, first = np.unique(reported[STUDY].to_numpy(), return_index=True)
+    return np.asarray(first[positions_in(studies, model.coords[study_of(dim)])])
 
 
 def row_log_density(variable: Any, value: Any) -> Any:

@@ -11,11 +11,13 @@ import pymc.dims as pmd
 import xarray as xr
 
 from nmda_bayes.components.heterogeneity import HETEROGENEITIES
+from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.design import (
     CONTRAST_REPORT,
     PARENT_ARM,
     READING,
     RESPONDER_REPORT,
+    WEIGHT,
     agent_mask,
     cluster_arm_labels,
 )
@@ -133,6 +135,62 @@ class Outcome:
     def has_baseline(self) -> np.ndarray:
         """1 for each arm whose study has a baseline, 0 where it reports contrasts only."""
         return (self.reported["report"].to_numpy() != CONTRAST_REPORT).astype(float)
+
+    @property
+    def centres_arms(self) -> bool:
+        """Whether its baselines are means of the arms of a study."""
+        likelihood = LIKELIHOODS[self.spec.likelihood]
+        return likelihood.has_baseline and self.spec.baseline_is_mean
+
+    @property
+    def mean_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The arms whose mean is each arm's baseline, and the share of each, dims arm and slot.
+
+        Arms of one study at one hour; those with weight 0 have no share, and in studies that report
+        contrasts only none has.
+        """
+        together = self._rows_together(self.has_baseline > 0)
+        weight = np.ones(len(self.has_baseline))
+        if WEIGHT in self.reported:
+            weight = self.reported[WEIGHT].to_numpy().astype(float)
+        slots = max(map(len, together), default=1)
+        positions = np.zeros((len(weight), slots), dtype=int)
+        shares = np.zeros((len(weight), slots))
+        for rows in together:
+            # Of a study without any weight the mean does not matter.
+            counted = weight[rows] > 0 if (weight[rows] > 0).any() else np.ones(len(rows), bool)
+            positions[rows, : len(rows)] = rows
+            shares[rows, : len(rows)] = counted / counted.sum()
+        return positions, shares
+
+    @property
+    def course_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The arms whose mean time course each arm follows, and the share of each.
+
+        Its own; the reference has none, and follows the other arms of its study at that hour.
+        """
+        agents = self.reported[AGENT].to_numpy()
+        has_course = positions_in(self.labels[AGENT].to_numpy(), agents) >= 0
+        followed = [[i] for i in range(len(agents))]
+        for rows in self._rows_together(np.ones(len(agents), bool)):
+            others = [i for i in rows if has_course[i]]
+            for i in set(rows) - set(others):
+                followed[i] = others or [i]
+        slots = max(map(len, followed), default=1)
+        positions = np.zeros((len(agents), slots), dtype=int)
+        shares = np.zeros((len(agents), slots))
+        for i, rows in enumerate(followed):
+            positions[i, : len(rows)] = rows
+            shares[i, : len(rows)] = 1 / len(rows)
+        return positions, shares
+
+    def _rows_together(self, included: np.ndarray) -> list[list[int]]:
+        """The included rows of each study, at each hour."""
+        labels = self.reported[self.column_of(self.study)].to_numpy()
+        together: dict[Any, list[int]] = {}
+        for i in np.flatnonzero(included):
+            together.setdefault(labels[i], []).append(int(i))
+        return list(together.values())
 
     def variable(self, name: str, prior: PriorSpec, *dims: str) -> Any:
         """Add a random variable with a prior to the model on the stack."""

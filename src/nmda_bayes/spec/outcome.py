@@ -109,6 +109,9 @@ def _members(
     return expanded
 
 
+#: What a study's baseline is: the mean of its arms' expected levels, or the level of an arm without
+#: an effect.
+MEAN_OF_ARMS, REFERENCE_ARM = "mean_of_arms", "reference_arm"
 #: The time rule that keeps every time point of an arm.
 ALL_TIMES = "all"
 #: Prefix of the variables of biases; those of selection are numbered by their interval.
@@ -457,6 +460,8 @@ class OutcomeSpec(Section):
     # Fixed values in place of priors, for parameters of the likelihood.
     likelihood_options: dict[str, Annotated[float, Field(strict=True)]] = {}
     heterogeneity: HeterogeneityName
+    # What the baseline is; where it is not written, the mean of the arms unless it is pooled.
+    baseline: Literal["mean_of_arms", "reference_arm"] | None = None
     exposure: ExposureName = "dose"
     parameters: dict[str, ParameterSpec]
     label: str = ""
@@ -482,6 +487,19 @@ class OutcomeSpec(Section):
             for agent, part in self.curves.items()
         }
         return CurveSet(CURVES[self.curve].with_options(self.curve_options), named)
+
+    @property
+    def baseline_pooled(self) -> bool:
+        """Whether baselines are pooled over studies, so that levels of arms are compared."""
+        baseline = self.parameters.get("baseline")
+        return baseline is not None and baseline.pooling != "independent"
+
+    @property
+    def baseline_is_mean(self) -> bool:
+        """Whether a baseline is the mean of a study's arms, not the level without an effect."""
+        if self.baseline is not None:
+            return self.baseline == MEAN_OF_ARMS
+        return not self.baseline_pooled
 
     @property
     def over_time(self) -> TimeCourse:

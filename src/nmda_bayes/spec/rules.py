@@ -132,6 +132,7 @@ def spec_issues(spec: AnalysisSpec) -> Iterator[Issue]:
         key = f"outcomes.{name}"
         yield from _parameters_issues(key, outcome)
         yield from _curve_issues(key, outcome)
+        yield from _baseline_issues(f"{key}.baseline", outcome)
         yield from _library_issues(key, outcome)
         yield from _mixed_data_issues(key, outcome)
         yield from _consistency_issues(key, outcome)
@@ -409,6 +410,21 @@ def _curve_issues(key: str, outcome: OutcomeSpec) -> Iterator[Issue]:
                 yield issue_at("E331", f"{at}.curve_options.{name}", message, hint)
 
 
+def _baseline_issues(key: str, outcome: OutcomeSpec) -> Iterator[Issue]:
+    """Check what an outcome's baselines are against their pooling and the likelihood."""
+    likelihood = LIKELIHOODS.get(outcome.likelihood)
+    if outcome.baseline is None or likelihood is None:
+        return
+    if not likelihood.has_baseline:
+        message = f"likelihood '{likelihood.name}' has no baseline"
+        yield issue_at("E309", key, message, "Remove it.")
+    elif outcome.baseline_is_mean and outcome.baseline_pooled:
+        # Pooled, it would compare means over different sets of arms.
+        message = "pooled baselines are levels of one treatment, not means of a study's arms"
+        hint = 'Write baseline = "reference_arm", or parameters.baseline.pooling = "independent".'
+        yield issue_at("E308", key, message, hint)
+
+
 def _likelihood_issues(key: str, outcome: OutcomeSpec) -> Iterator[Issue]:
     """Check the fixed values and the priors of a likelihood's parameters."""
     likelihood = LIKELIHOODS.get(outcome.likelihood)
@@ -628,7 +644,7 @@ def _unblinding_issues(
         return
     harm = outcomes[bias.harm]
     likelihood = LIKELIHOODS.get(harm.likelihood)
-    if likelihood is not None and (likelihood.link != LOGIT or likelihood.contrasts):
+    if likelihood is not None and (likelihood.link != LOGIT or not likelihood.has_baseline):
         message = "the unblinding harm must be counted in arms: a probability on the logit scale"
         yield issue_at("E382", key, message, 'Name an outcome with likelihood = "binomial".')
     heterogeneity = HETEROGENEITIES.get(harm.heterogeneity)
