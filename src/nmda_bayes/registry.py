@@ -15,10 +15,14 @@ from nmda_bayes.errors import EvidenceError, InputError, Issue, SpecError, sugge
 #: Conventions of tables; `evidence.importers` registers the layouts of each.
 TABLE_FORMATS: Final = (
     "flat",
+    "arms",
+    "dosresmeta",
+    "effects",
     "escalc",
     "gemtc",
     "mbnmadose",
     "mbnmatime",
+    "meta",
     "multinma",
     "netmeta",
     "persons",
@@ -89,3 +93,18 @@ def analysis_path(name: str) -> Path:
     path = Path(name)
     shipped = shipped_folder("models") / f"{path.name.removesuffix('.toml')}.toml"
     return shipped if shipped.exists() and not path.exists() else path
+
+
+#: Endings of the tables that a spec may name as its evidence.
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+
+
+def require_table_name(evidence: Path, spec: Path) -> None:
+    """Stop before a spec makes other files than tables be opened, and shown in an error."""
+    file = str(evidence).partition("#")[0]
+    if evidence.is_file() and Path(file).suffix.lower() not in TABLE_SUFFIXES:
+        message = f"'{evidence}' is not named like a table"
+        hint = f"Name a folder, or a file that ends in {', '.join(TABLE_SUFFIXES)}; or give it with"
+        raise SpecError(
+            [Issue("E920", message, f"{hint} --evidence.", str(spec), column="evidence")]
+        )

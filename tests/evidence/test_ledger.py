@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from nmda_bayes.evidence.schema import LEDGERS
-from nmda_bayes.evidence.table_io import read_text_table
+from nmda_bayes.evidence.text_table import read_text_table
 from nmda_bayes.evidence.validate import validate_table
 
 #: Rows of each file of each extraction, its header not counted.

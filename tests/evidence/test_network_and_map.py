@@ -84,6 +84,25 @@ def test_contrasts_connect_agents():
     assert network_issues(tree) == []
 
 
+DOSES = ["study", "agent", "dose", "comparator", "comparator_dose", "estimate", "se"]
+
+
+def test_doses_of_one_agent_are_compared():
+    rows = [("A", "x", 1, "placebo", 0, 1, 1), ("B", "x", 2, "x", 1, 2, 1)]
+    tree = load_evidence(pd.DataFrame(rows, columns=DOSES))
+    assert network_issues(tree) == []
+
+
+def test_a_curve_connects_an_agent_to_dose_0():
+    rows = [("A", "x", 1, "placebo", 0, 1, 1), ("B", "y", 2, "y", 1, 2, 1)]
+    tree = load_evidence(pd.DataFrame(rows, columns=DOSES))
+    assert [issue.code for issue in network_issues(tree)] == ["E722"]
+    assert network_issues(tree, over_dose=True) == []
+    alone = load_evidence(pd.DataFrame(rows[1:], columns=DOSES))
+    assert [issue.code for issue in network_issues(alone, "zero dose")] == ["E721"]
+    assert network_issues(alone, "zero dose", over_dose=True) == []
+
+
 def test_network_issues_of_the_base(base):
     issues = network_issues(base)
     assert {issue.code for issue in issues} == {"E720", "E722"}

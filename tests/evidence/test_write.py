@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 
 import nmda_bayes
+from nmda_bayes.artifacts import escape_formula, unescape_formula
 from nmda_bayes.errors import EvidenceError, Issue
 from nmda_bayes.evidence import load_evidence, to_frame, write_evidence
-from nmda_bayes.evidence.table_io import escape_formula, unescape_formula
 from tests.evidence.conftest import ARMS
 
 TABLES = {
@@ -27,10 +27,12 @@ TABLES = {
     "A,x,6,,,1,9,30,,\nA,y,,,,,,20,5,2\n",
     "changes": "study,agent,change_mean,change_sd,n,pre_mean,pre_sd,post_mean,post_sd,"
     "pre_post_correlation,outcome\nA,placebo,-4,3,20,,,,,,pain\nA,x,,,20,50,10,40,12,0.5,pain\n",
-    "contrasts": "study,agent,comparator,estimate,se,ci_low,ci_high,ci_level,p,t,f,measure\n"
-    "A,x,placebo,2,,1.1,3.64,95,,,,OR\nB,x,placebo,2,.3,1.1,3.64,95,<0.05,,,OR\n"
-    "C,x,placebo,-3,,,,,.03,,,MD\nD,x,placebo,-3,,,,,,2.1,,\nE,x,placebo,1.3,,,,,,,4.41,RR\n"
-    "F,x,placebo,.7,.2,,,,,,,log_HR\n",
+    "contrasts": "study,agent,comparator,outcome,estimate,se,ci_low,ci_high,ci_level,p,t,f,measure"
+    "\nA,x,placebo,a,2,,1.1,3.64,95,,,,OR\nB,x,placebo,a,2,.3,1.1,3.64,95,<0.05,,,OR\n"
+    "C,x,placebo,b,-3,,,,,.03,,,MD\nD,x,placebo,b,-3,,,,,,2.1,,\nE,x,placebo,c,1.3,,,,,,,4.41,RR\n"
+    "F,x,placebo,d,.7,.2,,,,,,,log_HR\n",
+    "arms of one agent": "study,agent,arm,comparator,comparator_arm,estimate,se,comparator_se\n"
+    "A,x,x low,placebo,p,-0.5,0.2,0.14\nA,x,x high,placebo,p,-0.8,0.2,0.14\nB,x,,placebo,,-1,.2,\n",
     "both kinds": "study,agent,dose,comparator,mean,se,estimate,outcome,colour\n"
     "A,placebo,0,,4,1,,a,red\nB,x,2,placebo,,0.5,-1,a,3\nA,x,1,,3,1,,a,\n",
     "a crossover": "study,agent,design,period,correlation,mean,sd,n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +13,17 @@ import xarray as xr
 from nmda_bayes.errors import EvidenceError, Issue, suggest_match
 from nmda_bayes.evidence.doses import arm_doses, dose_issues
 from nmda_bayes.evidence.flat import load_flat
-from nmda_bayes.evidence.importers.user_table import ImportOptions, load_table
+from nmda_bayes.evidence.importers.options import ImportOptions, parse_options
+from nmda_bayes.evidence.importers.user_table import load_table
 from nmda_bayes.evidence.schema import TABLES
 from nmda_bayes.evidence.table_io import (
     LINE,
     Frame,
+    RawTable,
     is_frame,
-    is_workbook,
-    read_text_table,
-    read_workbook,
     table_from_frame,
 )
+from nmda_bayes.evidence.text_table import read_text_table
 from nmda_bayes.evidence.tree import (
     arm_label,
     blinding_levels,
@@ -43,6 +44,7 @@ from nmda_bayes.evidence.validate import (
     truncate_repeats,
     validate_table,
 )
+from nmda_bayes.evidence.workbook import is_workbook, read_workbook
 from nmda_bayes.registry import shipped_folder
 
 #: The name of the shipped base in specs and on the command line.
@@ -58,6 +60,7 @@ def load_evidence(
     groups: tuple[str, str] | None = None,
     scale: tuple[float, float] | None = None,
     measure: str | None = None,
+    settings: Iterable[str] = (),
 ) -> xr.DataTree:
     """Load and check evidence; all errors are reported at once.
 
@@ -66,10 +69,11 @@ def load_evidence(
     source
         None or ``"nmda"``: the shipped base. ``"cochrane_2025"``: the rows of the Cochrane review,
         each analysis an outcome under its number. A folder: the same tables as the base. A CSV or
-        TSV file, an Excel workbook (``file.xlsx``, its first sheet, or ``file.xlsx#Sheet``), a
-        pandas or polars frame: your own data, one row per arm (``study, agent, dose`` with
-        ``events, n`` or ``mean, se`` or ``mean, sd, n``) or per contrast (``study, agent,
-        comparator, estimate, se``), or in the format of another package. A frame is not changed.
+        TSV file, an Excel workbook (``file.xlsx``, the only sheet with a table, or
+        ``file.xlsx#Sheet``), a pandas or polars frame: your own data, one row per arm (``study,
+        agent, dose`` with ``events, n`` or ``mean, se`` or ``mean, sd, n``) or per contrast
+        (``study, agent, comparator, estimate, se``), or in the format of another package. A frame
+        is not changed.
     format
         The format of your own data, such as ``netmeta`` (``nmda-bayes check --help`` lists them),
         or one layout of it, such as ``netmeta/contrasts``. None: detected by its columns.
@@ -80,6 +84,9 @@ def load_evidence(
     measure
         The effect measure of contrasts (``log_OR``, ``SMD``, ``MD``, ...), where the table does
         not give it.
+    settings
+        What else the table does not say, and decisions about it, in the words of ``--set``:
+        ``settings=["ignore=region", "doses=separate"]``.
 
     Returns
     -------
@@ -107,14 +114,30 @@ def load_evidence(
     >>> nb.load_evidence(frame)["arms"]["arm"].to_numpy().tolist()
     ['A: placebo', 'A: ketamine']
     """
-    return load_with_options(source, ImportOptions(format, groups, scale, measure))
+    options = parse_options(settings, format)
+    options = replace(
+        options,
+        groups=options.groups if groups is None else groups,
+        scale=options.scale if scale is None else scale,
+        measure=options.measure if measure is None else measure,
+    )
+    return load_with_options(source, options)
 
 
-def load_with_options(source: str | Path | Frame | None, options: ImportOptions) -> xr.DataTree:
-    """Load evidence, with the information that a user's table lacks."""
+def load_with_options(
+    source: str | Path | Frame | None,
+    options: ImportOptions,
+    questions: list[Issue] | None = None,
+    without: Collection[int] = (),
+) -> xr.DataTree:
+    """Load evidence, with the information that a user's table lacks.
+
+    What only the owner of a table can decide is added to `questions`, or raised without a list;
+    `without`: rows of a user's table that are left out.
+    """
     if is_frame(source):
         table = table_from_frame(source, "data frame (row 2 is its first)")
-        return load_table(table, "data frame", options)
+        return load_table(_without_rows(table, without), "data frame", options, questions)
     if not isinstance(source, str | Path | None):
         raise TypeError(f"evidence is a path, a data frame or None, not {type(source).__name__}")
     base = _load_base(source)
@@ -127,11 +150,28 @@ def load_with_options(source: str | Path | Frame | None, options: ImportOptions)
         return base
     path = Path(str(source))
     if is_workbook(path):
-        return load_table(read_workbook(path), str(source), options)
+        table = _without_rows(read_workbook(path, options.sheet), without)
+        return load_table(table, str(source), options, questions)
     if not path.exists():
         hint = f"Give a folder, a CSV or Excel file, or '{SHIPPED_BASE}' for the shipped base."
         raise EvidenceError([Issue("E100", "no such file or folder", hint, str(source))])
-    return load_table(read_text_table(path), str(source), options)
+    table = _without_rows(read_text_table(path, tidy=True), without)
+    return load_table(table, str(source), options, questions)
+
+
+def _without_rows(table: RawTable, rows: Collection[int]) -> RawTable:
+    if not rows or table.cells.empty:
+        return table
+    cells = table.cells[~table.cells[LINE].isin(list(rows))].reset_index(drop=True)
+    issues = [issue for issue in table.issues if issue.row not in rows]
+    if cells.empty:
+        issues.append(table.issue("E102", "the table has no rows", "Add at least one row."))
+    return replace(table, cells=cells, issues=issues)
+
+
+def is_base(source: str | Path) -> bool:
+    """Whether a source is an evidence base: the shipped one, the review's rows, or a folder."""
+    return str(source) in (SHIPPED_BASE, REVIEW_BASE) or Path(source).is_dir()
 
 
 def _load_base(source: str | Path | None) -> xr.DataTree | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,8 @@ from nmda_bayes.evidence.doses import (
     dose_texts,
     reference_agents,
 )
-from nmda_bayes.evidence.network import TIME, arms_by_node, evidence_map, evidence_network
+from nmda_bayes.evidence.network import TIME, evidence_map, evidence_network
+from nmda_bayes.evidence.schema import shorten
 from nmda_bayes.evidence.tree import (
     SE_FROM_SD,
     SE_PRINTED,
@@ -34,6 +35,8 @@ from nmda_bayes.evidence.tree import (
 #: Characters per line: a terminal of the usual width.
 WIDTH = 100
 INDENT = "  "
+#: Unread columns that are named.
+MAX_UNREAD = 20
 #: Rows of a section that is truncated.
 MAX_ROWS = 12
 TRUNCATED_HINT = "--all prints them, --out FOLDER writes them"
@@ -293,24 +296,43 @@ def describe_import(tree: xr.DataTree) -> Iterator[str]:
     yield f"format: {tree.attrs['format']}" + (f" ({columns})" if columns else "")
     for note in tree.attrs["notes"]:
         yield f"conversion: {note}"
+    unread = [f"'{shorten(name)}'" for name in tree.attrs["unread"]]
+    if unread:
+        more = f" and {len(unread) - MAX_UNREAD} more" if len(unread) > MAX_UNREAD else ""
+        yield f"columns that the analysis does not use: {', '.join(unread[:MAX_UNREAD])}{more}."
 
 
-def infer_reference(
-    tree: xr.DataTree, outcome: str | None = None, reference: str = "placebo"
-) -> tuple[str, str]:
-    """Return the agent that the others of a table are compared with, and why; empty if unclear."""
-    members = arms_by_node(tree, None if outcome is None else [outcome], reference)
-    agents = set(members["agent"])
-    if reference in agents:
-        return reference, f"'{reference}', or any arm at dose 0."
-    comparator = str(tree.attrs.get("comparator", ""))
-    if comparator in agents:
-        return comparator, f"'{comparator}', the second group of every row."
-    n_studies = members.groupby("agent")["study"].nunique()
-    in_all = [str(agent) for agent in n_studies.index[n_studies == members["study"].nunique()]]
-    if len(in_all) == 1:
-        return in_all[0], f"'{in_all[0]}', the only agent in every trial."
+def infer_reference(tree: xr.DataTree, outcomes: Sequence[str] | None = None) -> tuple[str, str]:
+    """Return the agent that the others of a table are compared with, and why; empty if unclear.
+
+    Only a placebo, or the agent that is the comparator of every row, is known without asking.
+    """
+    results, contrasts = to_frame(tree, "results"), to_frame(tree, "contrasts")
+    arms = to_frame(tree, "arms").set_index("arm")["agent"]
+    results, contrasts = (
+        rows[(rows["unusable"] == "") & (outcomes is None or rows["outcome"].isin(outcomes or []))]
+        for rows in (results, contrasts)
+    )
+    of_arms = set(results["arm"].map(arms))
+    agents = of_arms | {*contrasts["agent"], *contrasts["comparator"]}
+    if "placebo" in agents:
+        return "placebo", "'placebo'."
+    comparators = set(contrasts["comparator"])
+    stated = str(tree.attrs.get("comparator", ""))
+    if not of_arms and len(comparators) == 1 and not comparators & set(contrasts["agent"]):
+        stated = str(next(iter(comparators)))
+    if stated in agents:
+        return stated, f"'{stated}', the second group of every row."
     return "", ""
+
+
+def count_imputed(tree: xr.DataTree) -> int:
+    """Count the usable rows whose standard error is imputed."""
+    tables = [to_frame(tree, name) for name in ("results", "contrasts")]
+    return sum(
+        int(((rows["unusable"] == "") & rows["se_from"].str.startswith(IMPUTED)).sum())
+        for rows in tables
+    )
 
 
 def evidence_notes(tree: xr.DataTree) -> Iterator[Issue]:

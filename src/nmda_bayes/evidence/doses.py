@@ -67,7 +67,7 @@ CONTRAST_SIDES: Final = (
     ("agent", "arm", "dose", "n_treat"),
     ("comparator", "comparator_arm", "comparator_dose", "n_control"),
 )
-_UNIT_NOTATION = {
+UNIT_NOTATION = {
     "mg": "mg",
     "mg_per_kg": "mg/kg",
     "mg_per_kg_per_h": "mg/kg/h",
@@ -254,7 +254,7 @@ def schedule_from_columns(arm: pd.Series) -> str:
     """Write the schedule of an arm from its other columns; empty if they are ambiguous."""
     names = ("dose_value", "infusion_hours", "n_administrations", "treatment_days")
     value, hours, n, days = (float(arm[name]) for name in names)
-    unit = _UNIT_NOTATION.get(str(arm["dose_unit"]), "")
+    unit = UNIT_NOTATION.get(str(arm["dose_unit"]), "")
     if not unit or not value > 0:
         return ""
     amount = f"{format_number(value)} {unit}"

@@ -469,3 +469,31 @@ def _checked_correlation(correlation: ArrayLike) -> FloatArray:
     (r,) = as_arrays(correlation=correlation)
     _require_correlation(r)
     return r
+
+
+@ignore_division
+def shared_comparator_variance(
+    arm: Means, comparator: Means, effect: Effect, *, standardised: bool
+) -> FloatArray:
+    """Covariance of the effects of several arms of one trial with the same comparator.
+
+    Log ratios of means: sd₀² / (n₀ mean₀²). Standardised differences, with N people in the trial::
+
+        1/n₀ + gᵢ gⱼ / (2N)
+
+    which is the mean over the pairs i, j where there are more than two effects.
+
+    References
+    ----------
+    Gleser LJ, Olkin I (2009), in Cooper H, Hedges LV, Valentine JC, The Handbook of Research
+    Synthesis and Meta-Analysis, 2nd ed, chapter 19. Lajeunesse MJ (2011), Ecology 92:2049.
+    """
+    size = len(effect.estimate)
+    if not standardised:
+        ratio = comparator.sd**2 / (comparator.n * comparator.mean**2)
+        return np.broadcast_to(ratio, (size,)).copy()
+    total = arm.n.sum() + comparator.n[0]
+    products = np.outer(effect.estimate, effect.estimate)
+    pairs = products[np.triu_indices(size, 1)]
+    mean_product = pairs.mean() if pairs.size else 0.0
+    return np.full(size, 1 / comparator.n[0] + mean_product / (2 * total))

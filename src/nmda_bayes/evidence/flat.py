@@ -8,6 +8,13 @@ import xarray as xr
 
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence.derive import derive_arms, derive_contrasts, rounding_half_widths
+from nmda_bayes.evidence.flat_rules import (
+    agreement_rule,
+    cell_rules,
+    content_rules,
+    missing_reasons,
+    study_issues,
+)
 from nmda_bayes.evidence.flat_schema import (
     ARM_COLUMNS,
     FLAT_COLUMNS,
@@ -16,13 +23,10 @@ from nmda_bayes.evidence.flat_schema import (
     RESERVED_COLUMNS,
     STUDY_COLUMNS,
     FlatRows,
-    cell_rules,
-    content_rules,
     flat_issues,
     header_issues,
     parse_rows,
     rows_without_errors,
-    study_issues,
 )
 from nmda_bayes.evidence.schema import TABLES
 from nmda_bayes.evidence.table_io import LINE, RawTable
@@ -55,10 +59,14 @@ def load_flat(table: RawTable, source: str) -> xr.DataTree:
         rules = list(cell_rules(rows))
         sound = rows_without_errors(rules, rows)
         derived = _derived_values(rows, sound)
-        issues += flat_issues([*rules, *content_rules(rows, derived, sound)], rows)
+        content = list(content_rules(rows, derived, sound & (rows.unusable == "")))
+        reasons = missing_reasons(content, rows)
+        content = [rule._replace(broken=rule.broken & (reasons == "")) for rule in content]
+        issues += flat_issues([*rules, *content, agreement_rule(derived, sound)], rows)
         issues += study_issues(rows)
     if issues:
         raise EvidenceError(truncate_repeats(issues))
+    rows.frame["unusable"] = rows.unusable.where(rows.unusable != "", reasons)
     return evidence_tree(_tables(rows, derived), source=source, kind="flat")
 
 
@@ -171,8 +179,11 @@ def _arms(frame: pd.DataFrame, rows: FlatRows) -> pd.DataFrame:
 def _results(
     frame: pd.DataFrame, derived: pd.DataFrame, arms: pd.DataFrame, rows: FlatRows
 ) -> pd.DataFrame:
+    # A row without a result is of the kind of the others with its outcome.
+    counted = frame["events"].notna()
+    blank = derived["mean"].isna() & counted.groupby(frame["outcome"]).transform("any")
     frame = frame.assign(
-        kind=np.where(frame["events"].notna(), "binary", "continuous"),
+        kind=np.where(counted | blank, "binary", "continuous"),
         provenance=_provenance(frame, AS_GIVEN),
         unusable=_unusable(frame, derived),
         mean=derived["mean"],
@@ -194,12 +205,12 @@ def _results(
     results["hours_after_treatment"] = hours_after_treatment(results, arms)
     of_contrasts = ("condition", "comparator", "comparator_dose", "comparator_se", "estimate")
     known = {*results, *ARM_COLUMNS, "dose", *of_contrasts}
-    return results.assign(**_extra_columns(frame, known, rows))
+    return pd.concat([results, _extra_columns(frame, known, rows)], axis=1)
 
 
 def _unusable(frame: pd.DataFrame, derived: pd.DataFrame) -> pd.Series:
     """Mark means without any measure of dispersion; few likelihoods can use them."""
-    reason = frame["unusable"] if "unusable" in frame else pd.Series("", index=frame.index)
+    reason = frame["unusable"]
     return reason.mask((reason == "") & frame["no_sd"] & derived["se"].isna(), NO_DISPERSION)
 
 
@@ -216,14 +227,15 @@ def _contrasts(frame: pd.DataFrame, derived: pd.DataFrame, rows: FlatRows) -> pd
         .drop(columns=["arm_id", "comparator_arm_id"])
         .assign(
             **frame[columns],
-            arm="",
-            comparator_arm="",
+            arm=arm_label(frame["study"], frame["arm"]),
+            comparator_arm=arm_label(frame["study"], frame["comparator_arm"]),
             se_from=derived["se_from"],
             given_as=measure.where(ratio, ""),
             time_point=_time_point(frame),
         )
     )
-    return contrasts.assign(**_extra_columns(frame, {*contrasts, "arm_id", "arm"}, rows))
+    extra = _extra_columns(frame, {*contrasts, "arm_id", "arm"}, rows)
+    return pd.concat([contrasts, extra], axis=1)
 
 
 def _provenance(frame: pd.DataFrame, default: pd.Series | str) -> pd.Series:
@@ -238,7 +250,7 @@ def _time_point(frame: pd.DataFrame) -> pd.Series:
     return frame["time_point"] if "time_point" in frame else frame["time_label"]
 
 
-def _extra_columns(frame: pd.DataFrame, known: set[str], rows: FlatRows) -> dict[str, pd.Series]:
+def _extra_columns(frame: pd.DataFrame, known: set[str], rows: FlatRows) -> pd.DataFrame:
     """Columns of the user's table that the tree does not have: other statistics, and the user's.
 
     A spec may select by them, and they are written back by `write_evidence`.
@@ -251,5 +263,13 @@ def _extra_columns(frame: pd.DataFrame, known: set[str], rows: FlatRows) -> dict
             cells = rows.raw.cells[name].loc[frame.index]
         empty = cells.isna().all() or (cells.dtype.kind not in "iufb" and (cells == "").all())
         if name not in described or not empty:
-            extra[name] = cells
-    return extra
+            extra[_node_name(name, {*known, *rows.names})] = cells
+    return pd.DataFrame(extra, index=frame.index)
+
+
+def _node_name(name: str, taken: set[str]) -> str:
+    """A name that a tree can hold: its paths are written with slashes."""
+    plain = name.replace("/", "_")
+    while plain != name and plain in taken:
+        plain += "_"
+    return plain

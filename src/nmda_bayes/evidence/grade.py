@@ -259,9 +259,10 @@ def _imprecision(cell: Cell) -> DomainText:
         none = "; no events in any trial" if cell["no_events"] == cell["trials"] else ""
         return "not_assessable", f"not assessable: no trial with an estimate and its SE{none}"
     verb = "includes" if _includes_null(cell) else "excludes"
-    measure = cell["measure"].removeprefix(LOG_PREFIX)
+    measure, _, unit = cell["measure"].removeprefix(LOG_PREFIX).partition(", ")
+    estimate = f"{_format_value(cell, cell['estimate'])} {unit}".rstrip()
     parts = [
-        f"computed: {measure} {_format_value(cell, cell['estimate'])}, 95% confidence interval"
+        f"computed: {measure} {estimate}, 95% confidence interval"
         f" {_interval(cell, 'lower', 'upper')}, which {verb} {_null(cell)}",
         _important_difference_text(cell),
         _information_text(cell),

@@ -24,6 +24,9 @@ from nmda_bayes.evidence.tree import WINDOW_LABELS, select_window, to_frame
 #: A node of the network: an agent, or an agent at one dose by one route.
 NodeKind = Literal["agent", "dose"]
 
+#: The reference of an analysis over dose in which no agent is the reference: each agent's dose 0.
+ZERO_DOSE: Final = "zero dose"
+
 #: Dim: the window of time since the end of treatment.
 TIME: Final = "time"
 MAP_DIMS: Final = (AGENT, CONDITION, OUTCOME)
@@ -211,32 +214,59 @@ def _sides_of_contrasts(tree: xr.DataTree) -> list[pd.DataFrame]:
     return [side for side in sides if len(side)]
 
 
-def network_issues(tree: xr.DataTree, reference: str = "placebo") -> list[Issue]:
+def network_issues(
+    tree: xr.DataTree,
+    reference: str = "placebo",
+    outcomes: Sequence[str] | None = None,
+    *,
+    over_dose: bool = False,
+) -> list[Issue]:
     """Report single-arm studies and agents that are not connected to the reference.
 
-    A base is checked over all outcomes, a flat table outcome by outcome.
+    A base is checked over all outcomes, a flat table outcome by outcome. Over doses, a trial that
+    compares doses of an agent connects it to its dose 0, which the reference is.
     """
     source, flat = str(tree.attrs["source"]), tree.attrs["kind"] == "flat"
-    members = arms_by_node(tree, reference=reference)
+    members = arms_by_node(tree, outcomes, reference)
+    sides = pd.concat([_sides_of_results(tree), *_sides_of_contrasts(tree)], ignore_index=True)
+    sides["dose"] = sides["dose"].astype(float)
     if not flat:
-        members = members.assign(outcome="")
+        members, sides = members.assign(outcome=""), sides.assign(outcome="")
     results = to_frame(tree, "results")
-    results = results[results["unusable"] == ""]
+    # Arms that are set aside are reported by their reason.
+    set_aside = set(results.loc[results["unusable"] != "", "study"])
     issues: list[Issue] = []
     for outcome in sorted(members["outcome"].unique()):
         rows = members[members["outcome"] == outcome]
         of_outcome = f" for outcome '{outcome}'" if outcome else ""
-        relevant = results[results["outcome"] == outcome] if flat else results
-        n_arms = relevant.groupby("study")["arm"].nunique()
+        relevant = sides[sides["outcome"] == outcome]
+        # Doses of one agent, and arms of one agent and dose, are compared with each other.
+        keys = ["study", "agent", "dose", "arm"]
+        n_arms = relevant.drop_duplicates(keys).groupby("study").size()
         for study, n_agents in rows.groupby("study", sort=False)["agent"].nunique().items():
-            if n_agents == 1 and n_arms.get(study, 0) <= 1:
+            single = n_agents == 1 and n_arms.get(study, 0) <= 1
+            if single and study not in set_aside:
                 message = f"study '{study}' has a single arm{of_outcome}, no comparison"
                 hint = "Add its other arm, exclude it, or use a spec with pooled baselines."
                 line = int(rows.loc[rows["study"] == study, "line"].min()) if flat else None
                 issues.append(Issue("E720", message, hint, source, line, "study"))
-        parts = connected_components(zip(rows["study"], rows["agent"], strict=True))
+        memberships = list(zip(rows["study"], rows["agent"], strict=True))
+        if over_dose:
+            active = relevant[(relevant["dose"] > 0) & (relevant["agent"] != reference)]
+            links = dose_links(active["study"], active["agent"], active["dose"], reference)
+            memberships += links
+        parts = connected_components(memberships)
         issues += _connection_issues(parts, reference, of_outcome, source)
     return issues
+
+
+def dose_links(
+    study: pd.Series, agent: pd.Series, dose: pd.Series, reference: str
+) -> list[tuple[Hashable, Hashable]]:
+    """Memberships that connect an agent, several doses of which a trial compares, to dose 0."""
+    n_doses = dose.groupby([study.rename("study"), agent.rename("agent")]).nunique()
+    agents = sorted({str(name) for _, name in n_doses.index[n_doses > 1]})
+    return [(("curve", name), node) for name in agents for node in (name, reference)]
 
 
 def _connection_issues(
@@ -246,7 +276,8 @@ def _connection_issues(
     identified = _identified_text(parts, reference)
     if reference not in agents:
         message = f"no arm is '{reference}'{of_outcome}. {identified}"
-        hint = f"Name the reference agent in the spec; agents: {', '.join(agents)}."
+        hint = "Name the reference agent: --set reference=..., or reference = ... in a spec;"
+        hint += f" agents: {', '.join(agents)}."
         yield Issue("E721", message, hint, source, None, "agent")
     elif len(parts) > 1:
         message = f"the network is disconnected{of_outcome} ({len(parts)} parts). {identified}"

@@ -69,7 +69,10 @@ class Column:
             present = pd.Series.notna if self.numeric else lambda cells: cells != ""
             yield CellCheck("E120", present, MISSING, FILL_IN)
         if self.kind == "count":
-            hint = "Enter a count, not a percentage."
+            hint = (
+                "Enter a count: not a percentage, and not a fraction from imputing dropouts (round"
+                " it, or enter the effect with its standard error as a contrast)."
+            )
             yield CellCheck("E122", lambda x: ~(x % 1 > 0), "{} is not a whole number", hint)
         bounds = (
             (self.minimum, pd.Series.lt, "at least"),

@@ -29,6 +29,8 @@ SE_PRINTED, SE_FROM_SD, SE_FROM_INTERVAL = "printed", "sd and n", "95% CI, norma
 #: Why a mean without a standard error is unusable; only a likelihood that borrows SDs can use it.
 NO_DISPERSION = "no_dispersion"
 RATIO_MEASURES = ("RR", "OR", "IRR", "HR")
+#: A difference of means.
+MD = "MD"
 
 #: The tables that a fit uses; the hash is made of them.
 HASHED_TABLES = ("studies", "arms", "results", "contrasts", "reference_doses")

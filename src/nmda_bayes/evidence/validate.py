@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nmda_bayes.errors import Issue, suggest_match
+from nmda_bayes.evidence.dose_units import parse_dose_unit
 from nmda_bayes.evidence.schema import TABLES, CellCheck, Column, Table, pandera_schema, shorten
 from nmda_bayes.evidence.table_io import LINE, RawTable
 from nmda_bayes.evidence.tree import arm_label
@@ -140,19 +141,64 @@ def read_numbers(table: RawTable, column: str) -> tuple[pd.Series, list[Issue]]:
     return values, list(number_issues(table, column, wrong))
 
 
+_YES_NO = ("yes", "no", "y", "n", "true", "false")
+
+
 def number_issues(table: RawTable, column: str, wrong: pd.Series) -> Iterator[Issue]:
     """Cells that are not numbers; one error where a whole column is text."""
     text, hint = table.cells[column], "Enter a plain number, or leave the cell empty."
+    words = text[wrong].str.strip().str.casefold()
+    if column == "events" and len(words) and words.isin(_YES_NO).all():
+        hint = (
+            "Enter how many people had the event. A table with a row for each person is read with"
+            " --format persons."
+        )
+    elif column == "events" and len(words) and words.str.endswith("%").all():
+        hint = "Enter the number of people, not a percentage: 45% of 40 is 18."
     if wrong.all() and len(text) > 1:
         message = f"the column has no numbers (the first cell is '{shorten(text.iloc[0])}')"
-        yield table.issue("E121", message, hint, None, column)
+        yield table.issue("E121", message, _number_hint(text.iloc[0]) or hint, None, column)
         return
     if len(text) > 1 and bool(wrong.iloc[0]) and not wrong.iloc[1:].any():
         hint = "Delete the row if it is a second header; otherwise enter a plain number."
     rule = Rule(
-        "E121", column, wrong, lambda i: f"'{shorten(text.iloc[i])}' is not a finite number", hint
+        "E121",
+        column,
+        wrong,
+        lambda i: f"'{shorten(text.iloc[i])}' is not a finite number",
+        lambda i: _number_hint(text.iloc[i]) or hint,
     )
     yield from rule_issues([rule], table.file, table.cells[LINE])
+
+
+#: How to fill in some columns that a table lacks.
+_COLUMN_HINTS = {
+    "ci_level": "Enter the level of the intervals, 0.95; or set it with --set ci_level=0.95.",
+    "pre_post_correlation": (
+        "Enter the correlation of the values before and after, or change_mean with change_sd; or"
+        " assume one for all, such as --set pre_post_correlation=0.5."
+    ),
+}
+#: What a cell with more than a number holds, and what to do.
+_MORE_THAN_A_NUMBER = (
+    (r"\d{4}-\d\d-\d\d.*", "A spreadsheet has made a date of it: enter the number again, as text."),
+    (r"[-\d.,]+\s?%", "A percentage is not read: enter the number itself; for events, the people."),
+    (r"[-\d.,]+\s*\(.*%\)", "Enter the number of people alone, without the percentage."),
+    (r"\d+\s*/\s*\d+", "Enter the number of people with the event, and their total as n."),
+    (
+        r"[-\d.,]+\s*(\(|\u00b1|\+/?-).*",
+        "Enter the two numbers in two columns, such as mean and sd.",
+    ),
+    (r"[-\d.,]+\s*[*\u2020\u2021\u00a7a-e]+", "Delete the mark after the number."),
+    (r"[<>\u2264\u2265~].*", "Enter the value itself, not a bound; or leave the cell empty."),
+    (r"[-\d.,]+\s*(-|to|\u2013)\s*[\d.,]+.*", "Enter one number, not a range."),
+)
+
+
+def _number_hint(text: str) -> str:
+    """How to correct a cell that holds more than a number."""
+    cell = str(text).strip()
+    return next((hint for form, hint in _MORE_THAN_A_NUMBER if re.fullmatch(form, cell)), "")
 
 
 def missing_column_issues(table: RawTable, required: Iterable[str]) -> Iterator[Issue]:
@@ -162,7 +208,8 @@ def missing_column_issues(table: RawTable, required: Iterable[str]) -> Iterator[
     for name in required:
         if name not in columns:
             similar = folded.get(name)
-            hint = f"Rename '{similar}' to '{name}'." if similar else suggest_match(name, columns)
+            hint = _COLUMN_HINTS.get(name) or suggest_match(name, columns)
+            hint = f"Rename '{similar}' to '{name}'." if similar else hint
             yield table.issue("E111", f"the column '{name}' is missing", hint, None, name)
 
 
@@ -174,6 +221,18 @@ def check_rule(check: CellCheck, column: Column, broken: BoolArray, cells: pd.Se
         broken,
         lambda i: check.error(cells.iloc[i], column)[0],
         lambda i: check.error(cells.iloc[i], column)[1],
+    )
+
+
+def unit_rule(units: pd.Series, column: str) -> Rule:
+    """The rule that a unit of doses is known."""
+    known = {unit: not unit.strip() or parse_dose_unit(unit) is not None for unit in units.unique()}
+    return Rule(
+        "E187",
+        column,
+        ~units.map(known).astype(bool),
+        lambda i: f"'{shorten(units.iloc[i])}' is not a known unit of doses",
+        "Enter a unit such as mg, mg/kg, ug/kg/h, g/day, mmol or IU.",
     )
 
 
@@ -255,6 +314,8 @@ def folder_issues(frames: Frames, folder: Path) -> list[Issue]:
     issues = list(_misplaced_issues(frames))
     for name, frame in frames.items():
         rules = [*_vocabulary_rules(name, frames), *_link_rules(name, frames)]
+        if name == "arms":
+            rules.append(unit_rule(frame["dose_unit"], "dose_unit"))
         if name in row_rules:
             rules += row_rules[name](frame)
         if keys is not None and "source" in frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ from nmda_bayes.cli import FormatOption
 from nmda_bayes.errors import EvidenceError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.evidence.importers import format_names
+from nmda_bayes.evidence.importers.options import OPTION_PARSERS, PREFIXED_OPTIONS
 
 
 def frame(columns: str) -> pd.DataFrame:
@@ -21,8 +23,8 @@ def frame(columns: str) -> pd.DataFrame:
 
 def test_the_conventions():
     assert format_names() == [
-        "flat", "escalc", "gemtc", "mbnmadose", "mbnmatime", "multinma", "netmeta", "persons",
-        "revman",
+        "flat", "arms", "dosresmeta", "effects", "escalc", "gemtc", "mbnmadose", "mbnmatime",
+        "meta", "multinma", "netmeta", "persons", "revman",
     ]  # fmt: skip
 
 
@@ -44,8 +46,10 @@ def test_columns_of_two_conventions_are_ambiguous(issues_of):
 def test_columns_of_no_convention_are_rejected(issues_of):
     (issue,) = issues_of(frame("who,what,when"))
     assert issue.code == "E202"
-    for word in ("flat (study, agent", "revman/export", "TE, seTE", "responders, sampleSize"):
+    for word in ("'who'", "--set column.study=", "docs/own_data.md"):
         assert word in issue.hint
+    (issue,) = issues_of(frame("trial,what,outcome"))
+    assert "'trial': study" in issue.hint
 
 
 def test_unknown_format_has_a_suggestion():
@@ -99,3 +103,9 @@ def test_invalid_workbook_is_rejected(tmp_path: Path, issues_of):
         assert "CSV" in issue.hint
     assert issues_of(tmp_path / "none.xlsx")[0].code == "E100"
     assert issues_of(book(tmp_path / "empty.xlsx"))[0].code == "E102"
+
+
+def test_every_setting_is_in_the_guide():
+    guide = (Path(__file__).parents[3] / "docs" / "own_data.md").read_text(encoding="utf-8")
+    for key in (*OPTION_PARSERS, *PREFIXED_OPTIONS):
+        assert re.search(rf"^\|.*`{re.escape(key)}", guide, re.MULTILINE), key

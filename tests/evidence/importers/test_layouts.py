@@ -10,7 +10,7 @@ import pytest
 from openpyxl import Workbook
 
 from nmda_bayes.evidence import load_evidence, to_frame
-from nmda_bayes.evidence.importers import FORMATS
+from nmda_bayes.evidence.importers.base import DETECTORS, FORMATS
 from tests.evidence.importers.layouts import (
     BCG,
     FIRST,
@@ -56,7 +56,10 @@ def test_layout_by_name_is_the_same(layout: str):
 
 
 def test_every_layout_is_tested():
-    untested = set(FORMATS) - set(LAYOUTS)
+    # Layouts that are found by the words of their headings are tested in test_conventions.
+    untested = {
+        name for name in set(FORMATS) - set(LAYOUTS) if FORMATS[name].convention not in DETECTORS
+    }
     # Rates and times are tested in test_numbers: no flat table is equivalent.
     assert untested == {
         "mbnmadose/rates", "mbnmatime/means", "multinma/rates", "gemtc/rates", "netmeta/rates_wide",

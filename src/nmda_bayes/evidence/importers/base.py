@@ -16,6 +16,7 @@ from nmda_bayes.evidence.flat_schema import (
     RESERVED_COLUMNS,
     STUDY_COLUMNS,
 )
+from nmda_bayes.evidence.schema import TABLES
 from nmda_bayes.evidence.table_io import LINE, RawTable
 from nmda_bayes.evidence.validate import BLANK_WORDS, BoolArray, Rule, read_numbers, rule_issues
 from nmda_bayes.registry import Registry
@@ -79,6 +80,8 @@ class ImportResult:
     notes: list[str]
     issues: list[Issue]
     reference: str = ""
+    questions: list[Issue] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
 
     def keep(self, rows: np.ndarray) -> None:
         """Keep some of the rows."""
@@ -109,13 +112,26 @@ class SourceTable:
     """A user's table, whose columns are found by their role in the format."""
 
     def __init__(
-        self, raw: RawTable, columns: dict[str, str], groups: tuple[str, str] | None = None
+        self,
+        raw: RawTable,
+        columns: dict[str, str],
+        groups: tuple[str, str] | None = None,
+        ci_level: float | None = None,
+        ignored: Iterable[str] = (),
+        repeated: str | None = None,
     ) -> None:
-        self.raw, self.columns, self.groups = raw, columns, groups
+        self.repeated = repeated
+        self.ignored = {normalise_name(name) for name in ignored}
+        self.columns = {
+            role: name for role, name in columns.items() if normalise_name(name) not in self.ignored
+        }
+        self.raw, self.groups, self.ci_level = raw, groups, ci_level
         self.lines = raw.cells[LINE]
         self.notes: list[str] = []
         self.issues: list[Issue] = []
+        self.questions: list[Issue] = []
         self.used: set[str] = set()
+        self.unread: list[str] = []
         self.reference = ""
 
     def rows(self, value: bool = True) -> pd.Series:
@@ -183,10 +199,28 @@ class SourceTable:
         if text not in self.notes:
             self.notes.append(text)
 
-    def issue(self, code: str, role: str, broken: BoolArray, message: str, hint: str) -> None:
+    def issue(
+        self,
+        code: str,
+        role: str,
+        broken: BoolArray,
+        message: str | Callable[[int], str],
+        hint: str,
+    ) -> None:
         """Add an error of some rows."""
         rule = Rule(code, self.columns.get(role, role), broken, message, hint)
         self.issues += rule_issues([rule], self.raw.file, self.lines)
+
+    def ask(self, code: str, role: str, message: str, hint: str, row: int | None = None) -> None:
+        """Add a question that only the owner of the table can answer."""
+        question = self.raw.issue(code, message, hint, row, self.columns.get(role, role))
+        if question not in self.questions:
+            self.questions.append(question)
+
+    def lines_text(self, rows: pd.Series) -> str:
+        """The lines of some rows, as text; the first ten of many."""
+        lines = [str(line) for line in self.lines[rows]]
+        return ", ".join(lines[:10]) + (f" and {len(lines) - 10} more" if len(lines) > 10 else "")
 
     def fragment(self, rows: pd.Series, names: Iterable[str], side: str = "") -> Fragment:
         """Flat rows of the columns whose role is the flat name, followed by `side`."""
@@ -217,6 +251,8 @@ class SourceTable:
             self.notes,
             self.issues,
             self.reference,
+            self.questions,
+            tuple(self.unread),
         )
 
     def _unread_columns(self, flat: set[str]) -> Iterator[tuple[str, str]]:
@@ -226,6 +262,7 @@ class SourceTable:
         """
         carried = {normalise_name(name): name for name in PASSTHROUGH_COLUMNS - flat}
         known = {*FLAT_COLUMNS, *STUDY_COLUMNS, *ARM_COLUMNS, *RESERVED_COLUMNS, *flat}
+        known |= {*TABLES["results"].names, *TABLES["contrasts"].names}
         taken = {normalise_name(name) for name in known}
         skipped = []
         for name in map(str, self.raw.cells):
@@ -235,8 +272,10 @@ class SourceTable:
             if key in carried:
                 yield name, carried[key]
             elif key in taken:
+                self.unread.append(name)
                 skipped.append(f"'{name}'")
             else:
+                self.unread.append(name)
                 yield name, name
         if skipped:
             self.note(f"Not read in this format: {', '.join(skipped)}.")
@@ -252,7 +291,11 @@ RoleColumns = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class TableFormat:
-    """One layout of a convention: its columns by role, and how its rows become flat rows."""
+    """One layout of a convention: its columns by role, and how its rows become flat rows.
+
+    `also_reads`: columns of a table that have no role, because they are those of other outcomes;
+    `guessed`: columns whose role follows from their numbers alone.
+    """
 
     convention: str
     layout: str
@@ -260,6 +303,8 @@ class TableFormat:
     required: dict[str, tuple[str, ...]]
     optional: dict[str, tuple[str, ...]]
     flatten: Callable[[SourceTable], ImportResult]
+    also_reads: frozenset[str] = frozenset()
+    guessed: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -275,7 +320,11 @@ class TableFormat:
         """The column of each role that has one."""
         normalised = {normalise_name(column): column for column in reversed(columns)}
         matches = {
-            role: [normalised[key] for key in map(normalise_name, names) if key in normalised]
+            role: [
+                name if name in columns else normalised[normalise_name(name)]
+                for name in names
+                if name in columns or normalise_name(name) in normalised
+            ]
             for role, names in {**self.required, **self.optional}.items()
         }
         return {role: names[0] for role, names in matches.items() if names}
@@ -305,7 +354,19 @@ def _build(
 FORMATS = Registry("format", _build, error=EvidenceError)
 register_format = FORMATS.entry
 
+#: Finds a layout in headings of no fixed name; None where the table is of another layout.
+Detector = Callable[[RawTable], TableFormat | None]
+#: Detectors by convention, in the order in which they are tried.
+DETECTORS: dict[str, Detector] = {}
+
+
+def matched_format(name: str, columns: Mapping[str, str], **optional: str) -> TableFormat:
+    """A registered layout, with the columns that a table has for its roles."""
+    known = FORMATS[name]
+    required: dict[str, tuple[str, ...]] = {role: (name,) for role, name in columns.items()}
+    return replace(known, required=required, optional={k: (v,) for k, v in optional.items() if v})
+
 
 def format_names() -> list[str]:
     """The names of the conventions, the flat table first."""
-    return list(dict.fromkeys([FLAT_FORMAT, *(each.convention for each in FORMATS.values())]))
+    return [FLAT_FORMAT, *sorted({each.convention for each in FORMATS.values()} - {FLAT_FORMAT})]

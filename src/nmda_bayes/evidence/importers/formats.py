@@ -1,10 +1,9 @@
-"""Formats of metafor, gemtc, MBNMAdose, MBNMAtime, multinma and netmeta, and of participants.
+"""Formats of gemtc, MBNMAdose, MBNMAtime, multinma and netmeta, and of participants.
 
-Sources: metafor's ``escalc`` (two groups side by side, or effects yi with variances vi); netmeta's
-``netmeta(TE, seTE, treat1, treat2, studlab)``, TE of treat1 against treat2, and ``pairwise(treat =
-list(treat1, treat2, ...), event = list(event1, ...))`` (Balduzzi S et al. (2023), J Stat Softw
-106(2)); ``mtc.network`` of gemtc; ``mbnma.network`` of MBNMAdose and MBNMAtime; ``set_agd_arm`` and
-``set_agd_contrast`` of multinma.
+Sources: netmeta's ``netmeta(TE, seTE, treat1, treat2, studlab)``, TE of treat1 against treat2, and
+``pairwise(treat = list(treat1, treat2, ...), event = list(event1, ...))`` (Balduzzi S et al.
+(2023), J Stat Softw 106(2)); ``mtc.network`` of gemtc; ``mbnma.network`` of MBNMAdose and
+MBNMAtime; ``set_agd_arm`` and ``set_agd_contrast`` of multinma.
 
 A role is the name of the flat column, numbered for the arms of a wide table.
 """
@@ -12,6 +11,7 @@ A role is the name of the flat column, numbered for the arms of a wide table.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -27,17 +27,15 @@ from nmda_bayes.evidence.importers.base import (
     number_cells,
     register_format,
 )
+from nmda_bayes.evidence.importers.crosscheck import check_stated_effect
+from nmda_bayes.evidence.importers.effect_columns import measure_of_heading
 from nmda_bayes.evidence.importers.reshape import (
-    RESULT_ROLES,
-    Columns,
     arm_rows,
     baseline_contrasts,
-    group_names,
+    drop_repeated_arms,
     independent_contrasts,
     long_arms,
     numbered_sides,
-    two_arms,
-    two_group_contrast,
     wide_arms,
 )
 from nmda_bayes.evidence.schema import FILL_IN, MISSING
@@ -60,110 +58,6 @@ def _register(
         required={**common, **required},
         optional={**common_optional, **(optional or {})},
     )(flatten)
-
-
-# metafor's escalc.
-
-#: Measures of a single group.
-ONE_GROUP_MEASURES = "PR|PLN|PLO|PAS|PFT|IR|IRLN|IRS|IRFT|MN|MNLN|SDLN"
-
-
-def _escalc_shared(table: SourceTable) -> Columns:
-    names, column = table.text("study"), table.column("study")
-    if column.casefold() == "author" and table.has("year"):
-        table.note(f"Studies are named by '{column}' and '{table.column('year')}'.")
-        names = (names + " " + table.text("year")).str.strip().where(names != "", "")
-    return {"study": (names, column)}
-
-
-def _escalc_groups(table: SourceTable) -> tuple[pd.Series, pd.Series]:
-    groups = group_names(table)
-    table.set_reference(*groups)
-    return groups
-
-
-def _escalc_arms(table: SourceTable) -> ImportResult:
-    groups, shared = _escalc_groups(table), _escalc_shared(table)
-    parts = two_arms(table, table.rows(), groups, shared)
-    if table.has("without1"):
-        for part, side in zip(parts, "21", strict=True):
-            without = table.numbers(f"without{side}")
-            hint = "Check the number."
-            table.issue("E123", f"without{side}", without < 0, "it must be at least 0", hint)
-            people = table.numbers(f"events{side}") + without
-            part.add("n", people, table.column(f"without{side}"))
-        pair = f"'{table.column('events1')}' and '{table.column('without1')}'"
-        table.note(f"The number of people in a group is the sum of {pair}.")
-    return table.assemble(parts)
-
-
-def _escalc_effects(table: SourceTable) -> ImportResult:
-    measure, estimate = table.text("measure"), table.column("estimate")
-    hint = "Enter the counts or means of both groups."
-    single = measure.str.fullmatch(ONE_GROUP_MEASURES)
-    table.issue("E211", "measure", single, "a measure of a single group", hint)
-    se, column = table.numbers("se"), table.column("se")
-    if table.has("variance"):
-        variance, column = table.numbers("variance"), table.column("variance")
-        hint = "Leave an unknown one empty."
-        table.issue("E123", "variance", variance <= 0, "a variance must be above 0", hint)
-        table.note(f"The standard error is the square root of '{column}'.")
-        se = variance.where(variance > 0) ** 0.5
-    values = {
-        **_escalc_shared(table),
-        "estimate": (table.text("estimate"), estimate),
-        "se": (se, column),
-        "measure": (measure.replace(LOG_MEASURES), ""),
-    }
-    for name, role in (("n_treat", "n1"), ("n_control", "n2")):
-        if table.has(role):
-            values[name] = (table.text(role), "")
-    table.note(f"'{estimate}' is on the scale of the analysis (metafor's ratios are logarithms).")
-    return table.assemble([two_group_contrast(table, table.rows(), _escalc_groups(table), values)])
-
-
-_ESCALC = {"study": "slab|study|studlab|author|trial"}
-_ESCALC_OPTIONAL = {
-    "agent1": "group1|treat1|treatment|agent|intervention",
-    "agent2": "group2|treat2|control|comparator",
-    "year": "year",
-    "measure": "measure",
-}
-_SIZES = {"n1": "n1i", "n2": "n2i"}
-escalc = partial(_register, _escalc_arms, _ESCALC, _ESCALC_OPTIONAL)
-escalc(
-    "escalc/counts",
-    "metafor: two groups, ai and bi people with and without the event, ci and di in the second",
-    {"events1": "ai|tpos", "without1": "bi|tneg", "events2": "ci|cpos", "without2": "di|cneg"},
-)
-escalc(
-    "escalc/counts_n",
-    "metafor: two groups, ai of n1i people with the event, ci of n2i in the second",
-    {"events1": "ai", "n1": "n1i", "events2": "ci", "n2": "n2i"},
-)
-escalc(
-    "escalc/means",
-    "metafor: two groups, mean m1i with sd1i of n1i people, m2i with sd2i of n2i",
-    {"mean1": "m1i", "sd1": "sd1i", "n1": "n1i", "mean2": "m2i", "sd2": "sd2i", "n2": "n2i"},
-)
-escalc(
-    "escalc/rates",
-    "metafor: two groups, x1i events in person-time t1i, x2i in t2i",
-    {"events1": "x1i", "person_time1": "t1i", "events2": "x2i", "person_time2": "t2i"},
-)
-effects = partial(_register, _escalc_effects, _ESCALC, _ESCALC_OPTIONAL)
-effects(
-    "escalc/variances",
-    "metafor: one row per contrast, effect yi with variance vi",
-    {"estimate": "yi", "variance": "vi"},
-    _SIZES,
-)
-effects(
-    "escalc/errors",
-    "metafor: one row per contrast, effect yi with standard error sei",
-    {"estimate": "yi", "se": "sei"},
-    _SIZES,
-)
 
 
 # gemtc, MBNMAdose, MBNMAtime and multinma: one row per arm.
@@ -295,13 +189,11 @@ _register(
 
 def _netmeta_wide(table: SourceTable) -> ImportResult:
     """Arms side by side; pairwise() repeats an arm in each pair of its trial."""
+    if len(numbered_sides(table)) == 2:
+        check_stated_effect(table)
     result = table.assemble(wide_arms(table))
-    key = ["study", "agent", "dose", "outcome", *RESULT_ROLES]
-    repeated = result.cells.duplicated([c for c in key if c in result.cells]).to_numpy()
-    if len(numbered_sides(table)) == 2 and repeated.any():
-        studies = ", ".join(f"'{s}'" for s in dict.fromkeys(result.cells["study"][repeated]))
-        table.note(f"An arm in several pairs of its trial is read once (study {studies}).")
-        result.keep(~repeated)
+    if len(numbered_sides(table)) == 2:
+        drop_repeated_arms(table, result)
     return result
 
 
@@ -340,6 +232,9 @@ def _netmeta_contrasts(table: SourceTable) -> ImportResult:
     if table.has("measure"):
         measure = table.text("measure").replace(LOG_MEASURES)
         part.add("measure", measure, table.column("measure"))
+    elif measure_of_heading(table.column("estimate")):
+        heading = measure_of_heading(table.column("estimate"))
+        part.add("measure", table.constant(heading), table.column("estimate"))
     part.add("comparator_se", reduced["comparator_se"], table.column("se"))
     table.set_reference(agents[0].where(~reverse, agents[1]), agents[1].where(~reverse, agents[0]))
     table.note(
@@ -351,12 +246,12 @@ def _netmeta_contrasts(table: SourceTable) -> ImportResult:
 
 _NETMETA = {"study": "studlab|study|studyID|id|author"}
 _NETMETA_STEMS = {
-    "agent": "treat|t|treatment|trt",
-    "events": "event|r|events",
+    "agent": "treat|t|treatment|trt|agent|drug",
+    "events": "event|r|events|d|resp",
     "n": "n",
     "mean": "mean|y",
     "sd": "sd",
-    "person_time": "time",
+    "person_time": "time|years|e|py",
     "dose": "dose",
 }
 
@@ -379,7 +274,7 @@ for layout, results, text in (
         f"netmeta/{layout}",
         f"netmeta's pairwise(): one row per trial, its arms side by side, {text}",
         required=_NETMETA | _sides("agent", *results),
-        optional=_sides("agent", *results, "dose", number=7),
+        optional=_sides("agent", *results, "dose", number=7) | {"estimate": "TE", "se": "seTE"},
     )(_netmeta_wide)
 
 register_format(
@@ -422,6 +317,7 @@ def _person_values(table: SourceTable) -> ImportResult:
 
 def _person_events(table: SourceTable) -> ImportResult:
     """Events of participants, as the counts of their arms."""
+    _read_yes_no(table, "event")
     event = table.numbers("event")
     first, arms = _arms_of_persons(table, "event")
     invalid = arms.notna() & event.notna() & ~event.isin([0.0, 1.0])
@@ -429,6 +325,22 @@ def _person_events(table: SourceTable) -> ImportResult:
     columns = {"events": event.groupby(arms).sum(), "n": event.groupby(arms).size()}
     text = "participants with the event, of how many"
     return _assemble_persons(table, first, arms, "event", columns, text)
+
+
+#: Words for an event, and for none.
+_YES, _NO = ("yes", "y", "true"), ("no", "n", "false")
+
+
+def _read_yes_no(table: SourceTable, role: str) -> None:
+    """Write yes and no as 1 and 0, with a note."""
+    column = table.column(role)
+    cells = table.raw.cells[column].str.strip()
+    folded = cells.str.casefold()
+    yes, no = folded.isin(_YES), folded.isin(_NO)
+    if (yes | no).any():
+        cells = cells.mask(yes, "1").mask(no, "0")
+        table.raw = replace(table.raw, cells=table.raw.cells.assign(**{column: cells}))
+        table.note(f"'yes' and 'no' in '{column}' are read as 1 and 0.")
 
 
 def _arms_of_persons(table: SourceTable, role: str) -> tuple[pd.Series, pd.Series]:

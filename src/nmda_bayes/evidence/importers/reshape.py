@@ -10,22 +10,112 @@ covariance of contrasts with a common comparator is the comparator's variance (F
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from nmda_bayes.evidence.importers.base import PLACEBO, Fragment, SourceTable
-from nmda_bayes.evidence.schema import FILL_IN, MISSING
+from nmda_bayes.evidence.importers.base import PLACEBO, Fragment, ImportResult, SourceTable
+from nmda_bayes.evidence.schema import shorten
+from nmda_bayes.evidence.table_io import LINE
 
 #: Series by flat column, with the user's column behind each.
 Columns = dict[str, tuple[pd.Series, str]]
+
+#: The only group of each trial, where it has no name.
+ALL_PEOPLE = "all"
+
+# Trials.
+
+
+def trial_names(
+    table: SourceTable, keys: Sequence[pd.Series] = (), ids: Sequence[str] = ("id", "author")
+) -> Columns:
+    """The name of the trial of each row, with the year or id where names alone repeat.
+
+    A trial has one year. `keys` are what may differ between the rows of a trial, `ids` the roles
+    that may tell trials of one name apart.
+    """
+    names, column = table.text("study"), table.column("study")
+    if column.casefold().rstrip("s") == "author" and table.has("year"):
+        table.note(f"Studies are named by '{column}' and '{table.column('year')}'.")
+        joined = (names + " " + table.text("year")).str.strip()
+        names = joined.where(names != "", "")
+    elif table.has("year"):
+        several = table.text("year").groupby(names).transform("nunique") > 1
+        names = _join_names(table, names, several & (names != ""), "year")
+    for role in ids:
+        if table.has(role) and table.column(role) != column:
+            repeated = _repeated_names(names, keys)
+            joined = names.mask(repeated, names + " " + table.text(role))
+            if repeated.any() and not _repeated_names(joined, keys).any():
+                names = _join_names(table, names, repeated, role)
+    return {"study": (names, column)}
+
+
+def _repeated_names(names: pd.Series, keys: Sequence[pd.Series]) -> pd.Series:
+    """Mark the rows of the trials in which two rows are alike."""
+    frame = pd.concat([names, *keys], axis=1)
+    return (frame.duplicated() & (names != "")).groupby(names).transform("any")
+
+
+def _join_names(table: SourceTable, names: pd.Series, rows: pd.Series, role: str) -> pd.Series:
+    if not rows.any():
+        return names
+    listed = ", ".join(f"'{name}'" for name in list(dict.fromkeys(names[rows]))[:5])
+    table.note(
+        f"'{table.column(role)}' distinguishes trials of one name ({listed}): it is part of their"
+        " names."
+    )
+    return names.mask(rows, (names + " " + table.text(role)).str.strip())
+
+
+def separate_rows(study: pd.Series, rows: pd.Series) -> pd.Series:
+    """The name of each trial, with a number in the rows that repeat one."""
+    number = (study.groupby(study).cumcount() + 1).astype("str")
+    return study.where(~rows, study + " (" + number + ")")
+
+
+def copies_text(table: SourceTable, repeated: pd.Series) -> str:
+    """How many repeated rows are equal to another in every column, as part of a text."""
+    columns = [name for name in map(str, table.raw.cells) if name != LINE]
+    copies = int((table.raw.cells[columns].duplicated() & repeated).sum())
+    return f", {copies} of them equal to another row in every column" if copies else ""
+
+
+def rows_with_results(table: SourceTable, *roles: str) -> pd.Series:
+    """Mark the rows with every number; the others are set aside, with a note."""
+    empty = table.rows(False)
+    for role in roles:
+        if table.has(role):
+            empty |= table.is_blank(role)
+    if empty.any():
+        columns = ", ".join(f"'{table.column(role)}'" for role in roles if table.has(role))
+        names = [f"'{shorten(name)}'" for name in dict.fromkeys(table.text("study")[empty]) if name]
+        listed = f" ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})" if names else ""
+        table.note(
+            f"Set aside, {empty.sum()} row(s) without a number in {columns}: row"
+            f" {table.lines_text(empty)}{listed}."
+        )
+    return ~empty
+
+
+def drop_repeated_arms(table: SourceTable, result: ImportResult) -> None:
+    """Read an arm that several rows of its trial repeat once, with a note."""
+    key = ["study", "agent", "arm", "dose", "outcome", "time_label", *RESULT_ROLES]
+    repeated = result.cells.duplicated([c for c in key if c in result.cells]).to_numpy()
+    if repeated.any():
+        studies = ", ".join(f"'{s}'" for s in dict.fromkeys(result.cells["study"][repeated]))
+        table.note(f"An arm in several rows of its trial is read once (study {studies}).")
+        result.keep(~repeated)
+
 
 # Arms.
 
 #: Columns of an arm, and of its result.
 ARM_ROLES = ("dose", "arm", "time_label")
-RESULT_ROLES = ("events", "n", "mean", "sd", "se")
+RESULT_ROLES = ("events", "n", "person_time", "mean", "sd", "se")
 
 
 def arm_rows(
@@ -36,15 +126,12 @@ def arm_rows(
     shared: Columns | None = None,
     results: tuple[str, ...] = RESULT_ROLES,
 ) -> Fragment:
-    """One arm of each row: the columns whose role ends in `side`; rates become log rates."""
-    rate = table.has(f"person_time{side}")
-    part = table.fragment(rows, (*ARM_ROLES, *(() if rate else results)), side)
+    """One arm of each row: the columns whose role ends in `side`."""
+    part = table.fragment(rows, (*ARM_ROLES, *results), side)
     shared = shared or {"study": (table.text("study"), table.column("study"))}
     for name, (values, column) in shared.items():
         part.add(name, values, column)
     part.add("agent", agents, table.column(f"agent{side}"))
-    if rate:
-        _add_log_rate(table, part, side)
     return part
 
 
@@ -58,35 +145,6 @@ def long_arms(table: SourceTable) -> Fragment:
     return arm_rows(table, table.rows(), table.agents("agent"))
 
 
-def _add_log_rate(table: SourceTable, part: Fragment, side: str) -> None:
-    """Convert events and person-time to a log rate with its standard error."""
-    events, time = f"events{side}", f"person_time{side}"
-    count, at_risk = table.numbers(events), table.numbers(time)
-    no_events = "no events: the log rate is undefined, and no continuity correction is applied"
-    for code, role, broken, message, hint in (
-        (
-            "E123",
-            time,
-            at_risk <= 0,
-            "person-time must be above 0",
-            "Enter the person-time at risk.",
-        ),
-        ("E123", events, count < 0, "events must be at least 0", "Check the number."),
-        ("E210", events, count == 0, no_events, "Enter counts of people, or delete the row."),
-        ("E120", events, table.is_blank(events), MISSING, FILL_IN),
-        ("E120", time, table.is_blank(time), MISSING, FILL_IN),
-    ):
-        table.issue(code, role, part.rows & broken, message, hint)
-    valid = (count > 0) & (at_risk > 0)
-    rate = pd.Series(np.log(count.where(valid) / at_risk.where(valid)), index=valid.index)
-    part.add("mean", rate, table.column(events))
-    part.add("se", count.where(valid) ** -0.5, table.column(events))
-    table.note(
-        f"'{table.column(events)}' over '{table.column(time)}' is read as the log rate of the arm"
-        " with SE 1/sqrt(events), for a normal likelihood."
-    )
-
-
 def numbered_sides(table: SourceTable) -> list[str]:
     """The numbers of the arms of a wide table: ``agent1``, ``agent2``, ..."""
     matches = [re.fullmatch(r"agent(\d)", role) for role in table.columns]
@@ -95,16 +153,32 @@ def numbered_sides(table: SourceTable) -> list[str]:
 
 def wide_arms(table: SourceTable) -> list[Fragment]:
     """The arms of wide rows; an arm without a name and numbers does not exist."""
-    parts = []
+    parts, arms, without = [], {}, table.rows(False)
     for side in numbered_sides(table):
         named, filled = ~table.is_blank(f"agent{side}"), table.rows(False)
-        for name in (*RESULT_ROLES, "person_time"):
+        complete = table.rows()
+        for name in RESULT_ROLES:
             if table.has(name + side):
                 filled |= ~table.is_blank(name + side)
+                complete &= ~table.is_blank(name + side)
         hint = "Name the arm, or clear its cells."
         unnamed = filled & ~named
         table.issue("E205", f"agent{side}", unnamed, "numbers of an arm without a name", hint)
-        parts.append(arm_rows(table, named, table.agents(f"agent{side}"), side))
+        without |= named & ~complete
+        arms[side] = named & complete
+    n_arms = sum(mask.astype(int) for mask in arms.values())
+    single = without & (n_arms < 2)
+    if without.any():
+        table.note(
+            f"Set aside, arms without numbers in row {table.lines_text(without)}"
+            + (
+                f"; their trials have no other comparison: row {table.lines_text(single)}."
+                if single.any()
+                else "."
+            )
+        )
+    for side, mask in arms.items():
+        parts.append(arm_rows(table, mask & ~single, table.agents(f"agent{side}"), side))
     return parts
 
 
@@ -252,8 +326,11 @@ def _reduce_trial(table: SourceTable, trial: pd.DataFrame, reduced: pd.DataFrame
 
     repeated = pd.Series([frozenset(side) for side in sides], index=trial.index).duplicated()
     if repeated.any():
-        hint = "Delete one of the two, or distinguish them in a column 'outcome'."
-        refuse("E127", "estimate", "repeated contrast", hint, trial.index[repeated])
+        hint = (
+            "If they are different outcomes, name them in a column 'outcome'; if different trials,"
+            " give each its own name. Delete only a row that was copied."
+        )
+        refuse("E127", "estimate", "the same two arms twice", hint, trial.index[repeated])
         return
     if trial["comparator_se"].notna().all() and len(sides) == len(arms) - 1:
         return

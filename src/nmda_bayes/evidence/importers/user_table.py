@@ -1,19 +1,41 @@
-"""Load a user's table: detect its format, convert it to flat rows, and add the user's options."""
+"""Load a user's table: detect its format, convert it to flat rows, and apply the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from nmda_bayes.errors import EvidenceError, Issue, suggest_match
+from nmda_bayes.evidence.conversions import (
+    OTHER_MEASURE,
+    convert_doses,
+    normalise_measures,
+    settle_ratio_errors,
+)
+from nmda_bayes.evidence.decisions import (
+    ask_missing_codes,
+    ask_study_names,
+    ask_unread_columns,
+    fill_settings,
+    leave_out_referents,
+    leave_out_totals,
+    unread_columns,
+)
+from nmda_bayes.evidence.draft import DraftTable, row_text, set_text
 from nmda_bayes.evidence.flat import load_flat
-from nmda_bayes.evidence.flat_schema import FLAT_COLUMNS, N_SUGGESTED_SETS
+from nmda_bayes.evidence.flat_rules import NO_COMPARATOR, RESULT_MISSING
+from nmda_bayes.evidence.flat_schema import FLAT_COLUMNS, is_flat
+from nmda_bayes.evidence.importers.arm_conversions import (
+    MEAN_MEASURES,
+    cluster_columns,
+    convert_rows,
+)
 from nmda_bayes.evidence.importers.base import (
+    DETECTORS,
     FLAT_FORMAT,
     FORMATS,
     LOG_MEASURES,
@@ -22,12 +44,31 @@ from nmda_bayes.evidence.importers.base import (
     TableFormat,
     format_names,
     normalise_name,
-    number_cells,
 )
-from nmda_bayes.evidence.schema import RESULT_SETS
+from nmda_bayes.evidence.importers.headings import (
+    CHARACTERISTICS,
+    RESULT_ROLES,
+    parse_heading,
+    states_result,
+)
+from nmda_bayes.evidence.importers.options import ImportOptions
+from nmda_bayes.evidence.importers.own_headings import (
+    missing_roles,
+    nearest_roles,
+    read_headings,
+)
+from nmda_bayes.evidence.importers.preparation import prepare_table
+from nmda_bayes.evidence.importers.unsupported import unsupported_content
+from nmda_bayes.evidence.importers.vocabulary import (
+    CONTROL_WORDS,
+    UNNAMED_GROUPS,
+    split_heading,
+)
+from nmda_bayes.evidence.labels import normalise_labels, note_equal_trials
+from nmda_bayes.evidence.schema import RESULT_SETS, shorten
 from nmda_bayes.evidence.table_io import LINE, RawTable
-from nmda_bayes.evidence.tree import to_frame
-from nmda_bayes.evidence.validate import read_numbers, truncate_repeats
+from nmda_bayes.evidence.tree import MD
+from nmda_bayes.evidence.validate import truncate_repeats
 
 # Detection of the format.
 
@@ -35,6 +76,10 @@ from nmda_bayes.evidence.validate import read_numbers, truncate_repeats
 MIN_MATCH = 0.6
 #: The role without which a table is not one of participants.
 PERSON_ROLE = "person"
+#: Columns of a flat table that hold its result.
+FLAT_RESULTS = {name for names in RESULT_SETS for name in names} - {"n", "se", "t", "f", "p"}
+#: The role of effects, and the detector of groups side by side.
+ESTIMATE_ROLE, GROUPS = "estimate", "meta"
 
 
 def infer_format(table: RawTable, format: str | None) -> TableFormat | None:
@@ -46,10 +91,18 @@ def infer_format(table: RawTable, format: str | None) -> TableFormat | None:
         candidates = [f for name, f in FORMATS.items() if format in (f.convention, name)]
         if not candidates:
             hint = suggest_match(format, [*format_names(), *FORMATS])
+            if not hint.startswith("Did"):
+                hint = f"Known: {', '.join(format_names())}."
             raise EvidenceError([table.issue("E200", f"unknown format '{format}'", hint)])
+        detector = DETECTORS.get(candidates[0].convention)
+        detected = None if detector is None else detector(table)
+        if detected is not None and format in (detected.convention, detected.name):
+            return detected
     else:
-        candidates = list(FORMATS.values())
+        candidates = [f for f in FORMATS.values() if f.convention not in DETECTORS]
     matching = [candidate for candidate in candidates if not candidate.missing(columns)]
+    # The numbers of groups say more than an effect.
+    matching.sort(key=lambda candidate: ESTIMATE_ROLE in candidate.required)
     nearest = max(candidates, key=lambda candidate: _match_share(candidate, columns))
     if format is not None:
         if matching:
@@ -59,16 +112,27 @@ def infer_format(table: RawTable, format: str | None) -> TableFormat | None:
     if len(persons) == 1:
         return persons[0]  # first: the table may also have every column of arms
     names = set(columns)
-    if {"study", "agent"} <= names and any(names >= set(results) for results in RESULT_SETS):
+    if is_flat(names):
         return None
     if matching:
-        if len({candidate.convention for candidate in matching}) == 1:
-            return matching[0]
-        raise EvidenceError([_ambiguous(table, matching)])
+        if len({candidate.convention for candidate in matching}) > 1:
+            raise EvidenceError([_ambiguous(table, matching)])
+        groups = DETECTORS[GROUPS](table) if ESTIMATE_ROLE in matching[0].required else None
+        return groups or matching[0]
+    for detector in DETECTORS.values():
+        detected = detector(table)
+        if detected is not None:
+            return detected
+    unsupported = unsupported_content(table)
+    if unsupported is not None and format is None and not names & set(FLAT_RESULTS):
+        raise EvidenceError([unsupported])
     flat_share, share = _flat_match_share(columns), _match_share(nearest, columns)
     if flat_share < max(share, MIN_MATCH) and share >= MIN_MATCH:
         raise EvidenceError(_missing_columns(table, columns, nearest))
-    if flat_share == 0:
+    if flat_share == 0 or not names >= {"study", "agent"}:
+        reading = read_headings(table, {})
+        if reading.groups or set(reading.roles) & set(RESULT_ROLES):
+            raise EvidenceError([*reading.issues, *missing_roles(reading)])
         raise EvidenceError([_unrecognised(table, columns)])
     return None
 
@@ -108,129 +172,109 @@ def _ambiguous(table: RawTable, matching: list[TableFormat]) -> Issue:
 
 
 def _unrecognised(table: RawTable, columns: list[str]) -> Issue:
-    results = " or ".join(", ".join(names) for names in RESULT_SETS[:N_SUGGESTED_SETS])
     return table.issue(
         "E202",
-        f"the columns ({', '.join(columns)}) are of no known format",
-        f"Known formats: flat (study, agent, and {results}); {_described(FORMATS.values())}. Rename"
-        " the columns, or name the format with --format to see which are missing.",
+        f"the columns ({', '.join(map(shorten, columns[:20]))}) are of no known format",
+        f"The headings seem to be {nearest_roles(table)}. A table needs a trial, a treatment and a"
+        " result in each row: name their columns with --set column.study=HEADING, column.agent and"
+        " so on (docs/own_data.md), or the package it is from with --format.",
         1,
     )
 
 
-# Information that the user adds: ``--set KEY=VALUE``.
-
-DOSE_PREFIX = "dose."
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """Information that a table lacks."""
-
-    format: str | None = None
-    groups: tuple[str, str] | None = None
-    scale: tuple[float, float] | None = None
-    measure: str | None = None
-    reference: str | None = None
-    outcome: str | None = None
-    better: str | None = None
-    reference_doses: dict[str, float] = field(default_factory=dict)
-
-
-def _parse_groups(text: str) -> tuple[str, str]:
-    first, second = (part.strip() for part in text.split(","))
-    if not first or not second:
-        raise ValueError
-    return first, second
-
-
-def _parse_scale(text: str) -> tuple[float, float]:
-    low, high = map(float, text.split(","))
-    if not low < high:
-        raise ValueError
-    return low, high
-
-
-def _parse_dose(text: str) -> float:
-    dose = float(text)
-    if not dose > 0:
-        raise ValueError
-    return dose
-
-
-#: How the value of each option is parsed, and an example.
-OPTION_PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "groups": (_parse_groups, "groups=vaccine,control"),
-    "scale": (_parse_scale, "scale=0,10 (the lower end first)"),
-    "measure": (str, "measure=log_OR"),
-    "reference": (str, "reference=placebo"),
-    "outcome": (str, "outcome=vomiting"),
-    "better": ({"lower": "lower", "higher": "higher"}.__getitem__, "better=lower or better=higher"),
-    DOSE_PREFIX: (_parse_dose, "dose.ketamine=0.5"),
-}
-
-
-def parse_options(settings: Iterable[str], format: str | None = None) -> ImportOptions:
-    """Parse ``KEY=VALUE`` settings."""
-    issues, options = [], ImportOptions(format=format)
-    for setting in settings:
-        key, _, value = (part.strip() for part in setting.partition("="))
-        agent = key.removeprefix(DOSE_PREFIX) if key.startswith(DOSE_PREFIX) else ""
-        parse, example = OPTION_PARSERS.get(DOSE_PREFIX if agent else key, (None, ""))
-        hint = f"An example: {example}."
-        try:
-            if parse is None:
-                hint = suggest_match(key, [*OPTION_PARSERS][:-1] + [f"{DOSE_PREFIX}AGENT"])
-                hint = f"Write --set KEY=VALUE. {hint}"
-                raise ValueError
-            parsed = parse(value)
-        except (KeyError, ValueError):
-            issues.append(Issue("E203", f"invalid setting '{setting}'", hint, "--set"))
-            continue
-        if agent:
-            key, parsed = "reference_doses", {**options.reference_doses, agent: parsed}
-        options = replace(options, **{key: parsed})
-    if issues:
-        raise EvidenceError(issues)
-    return options
-
-
 # Loading.
-
-#: A difference of means, and the same on a scale from 0 to 100.
-MD, MD_ON_100 = "MD", "MD on 0-100"
 
 #: Flat columns whose source is reported; other columns keep their own name.
 REPORTED_COLUMNS = (*FLAT_COLUMNS, "n_treat", "n_control", "subgroup")
 
 
-def load_table(table: RawTable, source: str, options: ImportOptions) -> xr.DataTree:
-    """Load a user's table in any format."""
+def load_table(
+    table: RawTable, source: str, options: ImportOptions, questions: list[Issue] | None = None
+) -> xr.DataTree:
+    """Load a user's table in any format.
+
+    What only its owner can decide is added to `questions`, or raised where there is no list.
+    """
     if table.cells.empty:
         raise EvidenceError(table.issues)
-    format = infer_format(table, options.format)
-    if format is None:
-        flat, notes = _apply_options(table, options)
-        return _with_import_notes(load_flat(flat, source), FLAT_FORMAT, notes)
-    columns = format.match([str(column) for column in table.cells])
-    result = format.flatten(SourceTable(table, columns, options.groups))
-    flat, notes = _apply_options(replace(table, cells=result.cells), options, logs=LOG_MEASURES)
-    tree = _load_result(flat, source, result)
+    undecided: list[Issue] = []
+    try:
+        table, user_rows = prepare_table(table, undecided, options)
+        tree = _load_format(table, source, options, undecided, user_rows)
+    except EvidenceError as error:
+        if {issue.code for issue in error.issues} & {"E111", "E113"}:
+            # Which columns the table lacks comes before what its other columns may be.
+            undecided = [question for question in undecided if question.code != "E183"]
+        raise EvidenceError(dict.fromkeys([*undecided, *error.issues])) from None
+    tree.attrs["notes"] = (*table.notes, *tree.attrs["notes"])
+    if undecided and questions is None:
+        raise EvidenceError(undecided)
+    if questions is not None:
+        questions += undecided
+    return tree
+
+
+def _load_format(
+    table: RawTable,
+    source: str,
+    options: ImportOptions,
+    undecided: list[Issue],
+    user_rows: ImportResult | None,
+) -> xr.DataTree:
+    """Load a table by its format; `user_rows`: its flat rows, where its headings are the user's."""
+    format = None if user_rows is not None else infer_format(table, options.format)
+    result = user_rows
+    if format is not None:
+        columns = format.match([str(column) for column in table.cells])
+        groups, level, ignored = options.groups, options.ci_level, options.ignore
+        user_table = SourceTable(table, columns, groups, level, ignored, options.repeated)
+        result = format.flatten(user_table)
+        undecided += result.questions
+    flat = table if result is None else replace(table, cells=result.cells, issues=[])
+    questions: list[Issue] = []
+    reference = "" if result is None else result.reference
+    notes: list[str] = []
+    if not flat.cells.empty:
+        flat, notes = convert_rows(flat, options, questions, reference)
+    lines = flat.cells[LINE]
+    if result is not None:
+        lines = pd.Series([result.lines[line - 2] for line in lines], index=lines.index, dtype=int)
+        notes = [*result.notes, *notes]
+    draft = DraftTable(flat, lines, notes=notes)
+    if not flat.cells.empty:
+        unread = unread_columns(draft) if format is None else [*(result.unread if result else ())]
+        used = cluster_columns(draft.table)
+        unread = [name for name in unread if name not in used]
+        named = [n for n in unread if any(f"'{n}'" in issue.message for issue in undecided)]
+        options = replace(options, ignore=(*options.ignore, *named))
+        _apply_options(draft, options, unread, LOG_MEASURES if format is not None else None)
+        _report_unread_results(draft, options.ignore, converted=format is not None)
+    asked = {question.column for question in questions}
+    questions += [q for q in draft.questions if q.code != "E183" or q.column not in asked]
+    if result is None:
+        undecided += questions
+        return _with_import_notes(load_flat(draft.loaded_table(), source), FLAT_FORMAT, draft)
+    undecided += [result.locate(question) for question in questions]
+    tree = _load_result(draft, table.issues, source, result)
     for name in ("results", "contrasts"):
-        lines = [result.lines[line - 2] for line in tree[name]["line"].to_numpy().astype(int)]
-        tree[name]["line"] = xr.DataArray(np.array(lines, dtype=int), dims="row")
-    notes = [*result.notes, *notes]
-    return _with_import_notes(tree, format.name, notes, _column_sources(result), result.reference)
+        rows = tree[name]["line"].to_numpy().astype(int) - 2
+        tree[name]["line"] = xr.DataArray(np.array(result.lines, dtype=int)[rows], dims="row")
+    name = FLAT_FORMAT if format is None else format.name
+    return _with_import_notes(tree, name, draft, _column_sources(result), result.reference)
 
 
-def _load_result(flat: RawTable, source: str, result: ImportResult) -> xr.DataTree:
+def _load_result(
+    draft: DraftTable, table_issues: list[Issue], source: str, result: ImportResult
+) -> xr.DataTree:
     """Check converted rows; errors are moved to their places in the user's table."""
-    issues = list(dict.fromkeys([*flat.issues, *result.issues]))
+    located = [result.locate(issue) for issue in [*draft.table.issues, *draft.errors]]
+    issues = list(dict.fromkeys([*table_issues, *result.issues, *located]))
     reported = {(issue.row, issue.column) for issue in issues}
     try:
         if result.cells.empty:
-            raise EvidenceError([flat.issue("E204", "no row has a result", "Enter its numbers.")])
-        tree = load_flat(replace(flat, issues=[]), source)
+            message, hint = "no row has a result", "Enter its numbers."
+            raise EvidenceError([draft.table.issue("E204", message, hint)])
+        tree = load_flat(replace(draft.table, issues=[]), source)
     except EvidenceError as error:
         located = [result.locate(issue) for issue in error.issues]
         issues += [issue for issue in located if (issue.row, issue.column) not in reported]
@@ -240,47 +284,101 @@ def _load_result(flat: RawTable, source: str, result: ImportResult) -> xr.DataTr
 
 
 def _apply_options(
-    table: RawTable, options: ImportOptions, logs: dict[str, str] | None = None
-) -> tuple[RawTable, list[str]]:
-    """Fill in what the table lacks; `logs`: ratios that its format stores as logarithms."""
-    notes: list[str] = []
-    is_contrasts = "comparator" in table.cells
-    if options.measure is not None and is_contrasts:
-        measure = (logs or {}).get(options.measure, options.measure)
-        table = _fill_empty(table, measure=measure)
-        notes.append(f"The measure of the contrasts is {measure} (set by you).")
+    draft: DraftTable,
+    options: ImportOptions,
+    unread: list[str],
+    logs: dict[str, str] | None = None,
+) -> None:
+    """Apply settings to a flat table, and ask for those that it needs.
+
+    `logs`: ratios that its format stores as logarithms.
+    """
+    parts = [part.strip() for part in options.column.get("study", "").split("+")]
+    unread = [name for name in unread if name not in parts]
+    leave_out_totals(draft)
+    leave_out_referents(draft)
+    normalise_labels(draft, options.labels)
+    measure = options.measure
+    known = set(draft.text("measure"))
+    if measure in MEAN_MEASURES and MEAN_MEASURES[measure] in known:
+        measure = MEAN_MEASURES[measure]
+    normalise_measures(draft, None if measure is None else (logs or {}).get(measure, measure))
+    settle_ratio_errors(draft, options.ratio_se)
+    _apply_scales(draft, options)
+    ask_missing_codes(draft, options.missing)
+    fill_settings(draft, options.ci_level, options.pre_post_correlation)
+    convert_doses(draft, options.dose_unit)
+    if len(parts) == 1:
+        ask_study_names(draft)
+    note_equal_trials(draft)
+    unread = [name for name in unread if name not in options.read]
+    # The mean age of people is no outcome.
+    described = [n for n in unread if parse_heading(n).label.casefold() in CHARACTERISTICS]
+    ask_unread_columns(draft, unread, (*options.ignore, *described), converted=logs is not None)
+    if logs is not None:
+        draft.unread = tuple(unread)  # also those whose names mean something else in a flat table
+
+
+def _report_unread_results(draft: DraftTable, ignored: tuple[str, ...], *, converted: bool) -> None:
+    """Ask about columns that state a result and that nothing reads; a package's table: a note."""
+    asked = {question.column for question in draft.questions}
+    asked |= {issue.column for issue in draft.errors}
+    names = [
+        name
+        for name in draft.unread
+        if name not in {*ignored, *asked} and not any(f"'{name}'" in note for note in draft.notes)
+    ]
+    stated = [name for name in names if states_result(name) and draft.numbers(name).notna().any()]
+    if converted:
+        stated += [name for name in _side_columns(names) if name not in stated]
+        if stated:
+            listed = ", ".join(f"'{name}'" for name in stated)
+            draft.note(f"Nothing reads {listed}, which may be results.")
+        return
+    for name in stated:
+        role = parse_heading(name).role
+        draft.ask(
+            "E239",
+            f"nothing reads the column '{name}', which may be a result",
+            f"{set_text(f'column.{role}', name)} reads it as {role}, in place of the column that is"
+            f" now; {set_text('ignore', ','.join(stated))} leaves it unread.",
+            draft.text(name) != "",
+            name,
+        )
+
+
+def _side_columns(names: list[str]) -> list[str]:
+    """Columns of two or more groups: one heading with different endings of groups."""
+    sides: dict[tuple[str, str], dict[str, str]] = {}
+    for name in names:
+        for mode, stem, side in split_heading(name):
+            if side in UNNAMED_GROUPS | CONTROL_WORDS or side.isdigit():
+                sides.setdefault((mode, stem), {})[side] = name
+    found = [name for by_side in sides.values() if len(by_side) > 1 for name in by_side.values()]
+    return list(dict.fromkeys(found))
+
+
+def _apply_scales(draft: DraftTable, options: ImportOptions) -> None:
+    """Fill in the ends of the scales of means and of their differences."""
+    outcomes = draft.text("outcome")
+    scales: dict[str | None, tuple[float, float]] = dict(options.scale_of.items())
     if options.scale is not None:
-        low, high = options.scale
-        notes.append(f"Scale {low:g} to {high:g} (set by you).")
-        if is_contrasts:
-            table = _rescale_differences(table, 100 / (high - low))
-            notes.append("Differences of means (MD) are rescaled to 0-100.")
-        else:
-            table = _fill_empty(table, scale_min=repr(low), scale_max=repr(high))
-    return table, notes
-
-
-def _fill_empty(table: RawTable, **values: str) -> RawTable:
-    cells = table.cells
-    for name, value in values.items():
-        column = cells[name] if name in cells else pd.Series("", index=cells.index, dtype="str")
-        cells = cells.assign(**{name: column.where(column != "", value)})
-    return replace(table, cells=cells)
-
-
-def _rescale_differences(table: RawTable, factor: float) -> RawTable:
-    """Rescale differences of means to 0-100; text is left for the checks."""
-    if "measure" not in table.cells:
-        return table
-    cells = table.cells.copy()
-    is_md = cells["measure"] == MD
-    for name in ("estimate", "se", "comparator_se", "ci_low", "ci_high"):
-        if name in cells:
-            values, _ = read_numbers(table, name)
-            scaled = number_cells(values * factor)
-            cells[name] = scaled.where(is_md & values.notna(), cells[name])
-    cells["measure"] = cells["measure"].mask(is_md, MD_ON_100)
-    return replace(table, cells=cells)
+        scales[None] = options.scale
+    for outcome, (low, high) in scales.items():
+        rows = outcomes == outcome if outcome is not None else outcomes.notna()
+        if not rows.any():
+            known = sorted(set(outcomes) - {""})
+            message = f"no row has the outcome '{outcome}'"
+            issue = draft.table.issue("E451", message, suggest_match(str(outcome), known))
+            draft.errors.append(replace(issue, column="outcome"))
+            continue
+        of_outcome = "" if outcome is None else f" of '{outcome}'"
+        draft.note(f"Scale{of_outcome} {low:g} to {high:g} (set by you).")
+        rows &= (draft.text("events") == "") & (
+            (draft.text("comparator") == "") | (draft.text("measure") == MD)
+        )
+        draft.fill("scale_min", repr(low), rows)
+        draft.fill("scale_max", repr(high), rows)
 
 
 def _column_sources(result: ImportResult) -> str:
@@ -298,9 +396,21 @@ def _column_sources(result: ImportResult) -> str:
 
 
 def _with_import_notes(
-    tree: xr.DataTree, format: str, notes: list[str], columns: str = "", comparator: str = ""
+    tree: xr.DataTree, format: str, draft: DraftTable, columns: str = "", comparator: str = ""
 ) -> xr.DataTree:
-    agents = {*to_frame(tree, "arms")["agent"], *to_frame(tree, "contrasts")["comparator"]}
-    tree.attrs |= {"format": format, "notes": tuple(notes), "columns": columns}
+    agents = {*tree["arms"]["agent"].to_numpy(), *tree["contrasts"]["comparator"].to_numpy()}
+    notes = (*draft.notes, *_set_aside_notes(tree))
+    tree.attrs |= {"format": format, "notes": notes, "columns": columns, "unread": draft.unread}
     tree.attrs["comparator"] = comparator if comparator in agents else ""
     return tree
+
+
+def _set_aside_notes(tree: xr.DataTree) -> Iterator[str]:
+    """Count and list the rows that loading has set aside, by reason."""
+    for name in ("results", "contrasts"):
+        columns = ("unusable", "line")
+        rows = pd.DataFrame({column: tree[name][column].to_numpy() for column in columns})
+        for reason, alike in rows[rows["unusable"] != ""].groupby("unusable", sort=True):
+            if str(reason).startswith((RESULT_MISSING, OTHER_MEASURE, NO_COMPARATOR)):
+                count = f"{len(alike)} of {len(rows)} rows of {name}"
+                yield f"Set aside, {reason}: {count} ({row_text(alike['line'])})."
