@@ -5,79 +5,46 @@ Heavy modules are imported by the command that needs them, so that `--help` answ
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click import UsageError
 from typer.core import TyperCommand
 
+from nmda_bayes.artifacts import printable, remove_stale_partials
 from nmda_bayes.errors import EvidenceError, InputError, Issue
-from nmda_bayes.registry import TABLE_FORMATS, analysis_path, shipped_analyses, shipped_folder
+from nmda_bayes.registry import (
+    TABLE_FORMATS,
+    analysis_path,
+    require_table_name,
+    shipped_analyses,
+    shipped_folder,
+)
+from nmda_bayes.results_folder import (
+    create_output_folder,
+    resume_output_folder,
+    save_fit,
+    spec_text,
+    write_fit_tables,
+)
 from nmda_bayes.runtime import tune_gc
+from nmda_bayes.terminal import EXIT_DONE, EXIT_NOT_CONVERGED, EXIT_SIGNAL, echo, exit_code
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nmda_bayes.checks import Diagnostics
     from nmda_bayes.evidence.importers import ImportOptions
     from nmda_bayes.spec import AnalysisSpec
 
-
-# A results folder: created before the work, never overwritten, sufficient to repeat the work.
-
-
-@contextmanager
-def create_output_folder(out: Path) -> Iterator[None]:
-    """Create a folder before long work, so that errors come early; remove it if the work fails."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        hint = "Choose an empty folder; nothing was overwritten."
-        raise InputError([Issue("E900", "exists and is not empty", hint, file=str(out))])
-    existed = out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if not existed:
-            out.rmdir()
-        raise
-
-
-def write_spec(spec: AnalysisSpec, path: Path) -> None:
-    """Write a spec as TOML."""
-    import tomli_w
-
-    content = spec.model_dump(exclude_none=True, exclude_defaults=True, mode="json")
-    path.write_text(tomli_w.dumps(content), encoding="utf-8")
-
-
-def write_fit_tables(spec: str | None, fit: xr.DataTree, checks: Diagnostics, out: Path) -> None:
-    """Write summary.csv, diagnostics.csv and manifest.json next to a fit."""
-    from nmda_bayes.report.tables import summary_table
-
-    summary_table(fit, checks.scalars).to_csv(out / "summary.csv", index=False)
-    checks.scalars.to_csv(out / "diagnostics.csv", index=False)
-    manifest = {
-        "spec_file": spec or "spec.toml",
-        "spec": json.loads(fit.attrs["spec"]),
-        "evidence": fit.attrs["evidence_source"],
-        "evidence_hash": fit.attrs["evidence_hash"],
-        "versions": json.loads(fit.attrs["versions"]),
-        "seed": int(fit.attrs["seed"]),
-        "passed": checks.passed,
-        "convergence": checks.convergence.to_dict(orient="records"),
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-EXIT_DONE, EXIT_BAD_INPUT, EXIT_NOT_CONVERGED, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 SPEC_HELP = (
     f"Analysis file (TOML), or the name of a shipped analysis: {', '.join(shipped_analyses())}"
@@ -108,15 +75,18 @@ SetOption = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Information missing from your file: groups=vaccine,control; scale=0,10;"
-        " measure=log_OR; for a template also reference=, outcome=, better=, dose.AGENT=."
-        " May be repeated.",
+        " measure=log_OR; for a template also reference=, outcome= (or benefit= and harm=),"
+        " better=, doses=, conditions=, window=, dose.AGENT=. `check` names what is missing. May"
+        " be repeated.",
     ),
 ]
 FitFolderArgument = Annotated[Path, typer.Argument(help="Results folder of fit or run.")]
 TableArgument = Annotated[
     str, typer.Argument(help="Your own data: a table or a folder; default: the shipped evidence.")
 ]
-ReferenceOption = Annotated[str, typer.Option(help="Agent at dose 0.")]
+ReferenceOption = Annotated[
+    str | None, typer.Option(help="Agent that others are compared with; as --set reference=.")
+]
 FiguresOption = Annotated[
     Path | None,
     typer.Option("--out", help="With --evidence: new or empty folder for figures and tables."),
@@ -165,12 +135,20 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as ending:
+        if isinstance(ending.code, int) and ending.code > EXIT_SIGNAL:
+            # Threads of the sampler may still run: they must not outlive what they use.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ending.code)
+        raise
 
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"nmda-bayes {version('nmda-bayes')}")
+        echo(f"nmda-bayes {version('nmda-bayes')}")
         raise typer.Exit
 
 
@@ -194,7 +172,10 @@ class _Command(TyperCommand):
             position = args.index("--evidence") + 1
             if position == len(args) or args[position].startswith("-"):
                 args = [*args[:position], "nmda", *args[position:]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            raise UsageError(printable(error.format_message()), ctx) from None
 
 
 def command(function: Callable[..., int]) -> Callable[..., None]:
@@ -203,22 +184,7 @@ def command(function: Callable[..., int]) -> Callable[..., None]:
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> None:
         tune_gc()
-        try:
-            code = function(*args, **kwargs)
-        except InputError as error:
-            for issue in error.issues:
-                typer.echo(f"error: {issue}", err=True)
-            count = len(error.issues)
-            plural = "" if count == 1 else "s"
-            typer.echo(f"{count} error{plural}. No files were written.", err=True)
-            code = EXIT_BAD_INPUT
-        except OSError as error:
-            typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
-            code = EXIT_BAD_INPUT
-        except KeyboardInterrupt:
-            typer.echo("interrupted; no incomplete files were left.", err=True)
-            code = EXIT_INTERRUPTED
-        raise typer.Exit(code)
+        raise typer.Exit(exit_code(lambda: function(*args, **kwargs)))
 
     return app.command(function.__name__, cls=_Command)(wrapper)
 
@@ -226,41 +192,64 @@ def command(function: Callable[..., int]) -> Callable[..., None]:
 @command
 def check(
     evidence: TableArgument = "nmda",
-    reference: ReferenceOption = "placebo",
+    reference: ReferenceOption = None,
     format: FormatOption = None,
     settings: SetOption = None,
 ) -> int:
-    """Check data: reports all problems at once, with file, row, column and a fix for each.
+    """Check data and rehearse `run`: every problem and every question, and what will be fitted.
 
     nmda-bayes check
 
-    nmda-bayes check my_trials.csv
+    nmda-bayes check my_trials.csv --set scale=0,10
 
     nmda-bayes check pairs.xlsx --format netmeta
     """
-    from nmda_bayes.evidence import network_issues, summarise_evidence
-    from nmda_bayes.evidence.describe import describe_import, evidence_notes, infer_reference
+    from nmda_bayes.evidence import summarise_evidence
+    from nmda_bayes.evidence.base import is_base
+    from nmda_bayes.evidence.describe import describe_import
+    from nmda_bayes.evidence.importers import parse_options
 
-    loaded, options = _load(evidence, format, settings)
-    if loaded.attrs.get("format", "flat") != "flat":
-        # Tables of other packages name no reference; it is inferred from the table if possible.
-        reference = infer_reference(loaded, None, reference)[0] or reference
-    reference = options.reference or reference
-    typer.echo(summarise_evidence(loaded, reference).text)
-    for line in describe_import(loaded):
-        typer.echo(line)
-    notes = list(evidence_notes(loaded))
-    issues = network_issues(loaded, reference)
-    if loaded.attrs["kind"] == "base" or loaded.attrs["format"].startswith("revman"):
-        # An evidence base holds every trial, a review every analysis: a spec selects from them, and
-        # only its selection must be a network. Other tables are analysed as a whole.
-        notes += issues
-    elif issues:
-        raise EvidenceError(issues)
-    for note in notes:
-        typer.echo(f"note: {note}")
-    typer.echo("No problems found. Ready to run.")
+    options = parse_options(settings or (), format)
+    if reference is not None:
+        options = replace(options, reference=reference)
+    if is_base(evidence):
+        return _check_base(evidence, options)
+    from nmda_bayes.templates import rehearse
+
+    rehearsal = rehearse(evidence, options)
+    echo(summarise_evidence(rehearsal.evidence, rehearsal.reference).text)
+    for line in (*describe_import(rehearsal.evidence), *rehearsal.lines):
+        echo(line)
+    if rehearsal.issues:
+        raise EvidenceError(rehearsal.issues)
+    echo(f"{_outcome_of_check(rehearsal.evidence)} Ready: {rehearsal.command}")
     return EXIT_DONE
+
+
+def _check_base(evidence: str, options: ImportOptions) -> int:
+    """Check an evidence base, which holds every trial: a spec selects a network from it."""
+    from nmda_bayes.evidence import network_issues, summarise_evidence
+    from nmda_bayes.evidence.base import load_with_options
+    from nmda_bayes.evidence.describe import evidence_notes
+
+    loaded = load_with_options(evidence, options)
+    reference = options.reference or "placebo"
+    echo(summarise_evidence(loaded, reference).text)
+    for note in (*evidence_notes(loaded), *network_issues(loaded, reference)):
+        echo(f"note: {note}")
+    echo(f"{_outcome_of_check(loaded)} Ready to run.")
+    return EXIT_DONE
+
+
+def _outcome_of_check(loaded: xr.DataTree) -> str:
+    from nmda_bayes.evidence.describe import count_imputed
+
+    imputed = count_imputed(loaded)
+    if not imputed:
+        return "No problems found."
+    return (
+        f"No errors; {imputed} standard error{'s are' if imputed > 1 else ' is'} imputed (guesses)."
+    )
 
 
 @command
@@ -290,7 +279,7 @@ def show(
         raise InputError([Issue("E903", message, hint)])
     from nmda_bayes.report.equations import describe_analysis
 
-    typer.echo(describe_analysis(*_resolve_inputs(spec, evidence, format, settings)))
+    echo(describe_analysis(*_resolve_inputs(spec, evidence, format, settings)))
     return EXIT_DONE
 
 
@@ -325,10 +314,12 @@ def report(
     from nmda_bayes.report.variants import read_results
 
     stored = read_fit(folder)
+    if folder.is_dir():
+        remove_stale_partials(folder)
     with announce("writing the report"):
         checks = diagnose(stored)
         path = write_report(folder / "report.html", stored, read_results(folder), checks)
-    typer.echo(f"report: {path}")
+    echo(f"report: {path}")
     return EXIT_DONE if checks.passed else EXIT_NOT_CONVERGED
 
 
@@ -366,7 +357,7 @@ def regimens(
 
     stored = read_fit(folder)
     response = regimen_response(stored, schedules, agent=agent, condition=condition, route=route)
-    typer.echo(describe_regimens(response))
+    echo(describe_regimens(response))
     return EXIT_DONE
 
 
@@ -394,11 +385,12 @@ def sensitivity(
     plan = plan.only(tuple(only)) if only else plan
     from nmda_bayes.report.variants import describe_estimate, run_into_folder
 
-    typer.echo(describe_estimate(plan, loaded, out, workers), err=not dry_run)
+    echo(describe_estimate(plan, loaded, out, workers), err=not dry_run)
     if dry_run:
         return EXIT_DONE
-    page, converged = run_into_folder(plan, loaded, out, workers=workers, scheduler=scheduler)
-    typer.echo(f"report: {page}")
+    with resume_output_folder(out):
+        page, converged = run_into_folder(plan, loaded, out, workers=workers, scheduler=scheduler)
+    echo(f"report: {page}")
     return EXIT_DONE if converged else EXIT_NOT_CONVERGED
 
 
@@ -416,12 +408,12 @@ def simulate(
     from nmda_bayes.simulate import simulate_evidence, true_parameters
 
     analysis, loaded = _resolve_inputs(spec, evidence)
-    with create_output_folder(out):
+    with create_output_folder(out) as folder:
         table, truth, refit_spec = simulate_evidence(analysis, loaded, seed=seed)
-    table.to_csv(out / "evidence.csv", index=False)
-    true_parameters(truth).to_csv(out / "truth.csv", index=False)
-    write_spec(refit_spec, out / "spec.toml")
-    typer.echo(f"simulated data: {out}; fit them with: nmda-bayes fit {out}/spec.toml --out ...")
+        folder.write_csv("evidence.csv", table)
+        folder.write_csv("truth.csv", true_parameters(truth))
+        folder.write("spec.toml", spec_text(refit_spec))
+    echo(f"simulated data: {out}; fit them with: nmda-bayes fit {out}/spec.toml --out ...")
     return EXIT_DONE
 
 
@@ -442,26 +434,43 @@ def _resolve_inputs(
     settings: list[str] | None = None,
 ) -> tuple[AnalysisSpec, xr.DataTree]:
     """Read a spec, or fill in a template, and load the evidence that it or the user names."""
+    from nmda_bayes.evidence.base import load_with_options
+    from nmda_bayes.evidence.importers import parse_options
     from nmda_bayes.spec import AnalysisSpec
-    from nmda_bayes.templates import fill_template, import_decisions, template_name
+    from nmda_bayes.templates import (
+        apply_reference_doses,
+        import_decisions,
+        merge_settings,
+        rehearse,
+        settings_of,
+        template_name,
+    )
 
     if spec is None or template_name(spec):
         if evidence is None:
             message, hint = "a template needs your own data", "Give --evidence FILE, or name an"
             hint += f" analysis: {', '.join(shipped_analyses())}."
             raise InputError([Issue("E901", message, hint)])
-        loaded, options = _load(evidence, format, settings)
-        filled = fill_template(loaded, options, spec and template_name(spec))
-        return filled.spec, filled.evidence
+        options = parse_options(settings or (), format)
+        rehearsal = rehearse(evidence, options, spec and template_name(spec))
+        if rehearsal.spec is None:
+            raise EvidenceError(rehearsal.issues)
+        return rehearsal.spec, rehearsal.evidence
     path = analysis_path(spec)
     analysis = AnalysisSpec.from_toml(path)
     if evidence is None:
         in_folder = path.parent / analysis.evidence
         is_file = analysis.evidence != "nmda" and in_folder.exists()
         evidence = in_folder if is_file else Path(analysis.evidence)
-    loaded, _ = _load(evidence, format, settings)
+        require_table_name(evidence, path)
+    format, settings = merge_settings(analysis.settings, format, settings or ())
+    options = replace(parse_options(settings, format), read=analysis.columns_read)
+    loaded = load_with_options(evidence, options)
+    if options.reference_doses:
+        loaded = apply_reference_doses(loaded, options.reference_doses)
     decisions = analysis.decisions | import_decisions(loaded)
-    return analysis.model_copy(update={"decisions": decisions}), loaded
+    stored = settings_of(options)
+    return analysis.model_copy(update={"decisions": decisions, "settings": stored}), loaded
 
 
 def _show_evidence(
@@ -474,14 +483,20 @@ def _show_evidence(
     from nmda_bayes.evidence.describe import describe_evidence, infer_reference
 
     loaded, options = _load(str(evidence), format, settings)
-    reference = options.reference or infer_reference(loaded, None, "placebo")[0] or "placebo"
-    typer.echo(describe_evidence(loaded, reference, full=show_all))
+    reference = options.reference or infer_reference(loaded)[0] or "placebo"
+    echo(describe_evidence(loaded, reference, full=show_all))
     if out is not None:
         from nmda_bayes.figures.evidence import write_evidence_folder
 
-        with create_output_folder(out), announce("drawing figures"):
-            written = write_evidence_folder(out, loaded, reference)
-        typer.echo(f"\n{len(written)} files: {out}")
+        with (
+            create_output_folder(out) as folder,
+            announce("drawing figures"),
+            tempfile.TemporaryDirectory() as drawn,
+        ):
+            written = write_evidence_folder(Path(drawn), loaded, reference)
+            for path in written:
+                folder.write(path.name, path.read_bytes())
+        echo(f"\n{len(written)} files: {out}")
     return EXIT_DONE
 
 
@@ -497,44 +512,49 @@ def _fit(
     analysis, loaded = _resolve_inputs(spec, evidence, format, settings)
     template = analysis.decisions.get("spec")
     if template:
-        typer.echo(
+        echo(
             f"spec: {template} Saved as {out / 'spec.toml'}; check it before you rely on the"
             " results."
         )
+        for key, text in analysis.decisions.items():
+            if key not in ("spec", "priors", "agents", "table"):
+                echo(f"{key.replace('_', ' ')}: {text}")
     from nmda_bayes.checks import diagnose
     from nmda_bayes.inference import fit as fit_analysis
-    from nmda_bayes.inference import write_fit
 
-    with create_output_folder(out), announce(f"compiling and sampling: {analysis.title}"):
-        result = fit_analysis(analysis, loaded, progress=sys.stderr.isatty())
-    write_fit(result, out / "fit.nc")
-    if template:
-        write_spec(analysis, out / "spec.toml")
-    with announce("checking convergence and fit"):
-        checks = diagnose(result)
-    write_fit_tables(spec, result, checks, out)
-    if report:
-        from nmda_bayes.report.page import write_report  # imports matplotlib
+    with create_output_folder(out) as folder:
+        with announce(f"compiling and sampling: {analysis.title}"):
+            result = fit_analysis(analysis, loaded, progress=sys.stderr.isatty())
+        content = save_fit(folder, result)
+        if template:
+            folder.write("spec.toml", spec_text(analysis))
+        with announce("checking convergence and fit"):
+            checks = diagnose(result)
+        write_fit_tables(folder, spec, result, checks, content)
+        if report:
+            from nmda_bayes.report.page import render_report  # imports matplotlib
 
-        with announce("writing the report"):
-            path = write_report(out / "report.html", result, checks=checks)
-        typer.echo(f"report: {path}")
-    typer.echo(f"fit: {out / 'fit.nc'}")
+            with announce("writing the report"):
+                folder.write("report.html", render_report(result, checks=checks))
+            echo(f"report: {out / 'report.html'}")
+    echo(f"fit: {out / 'fit.nc'}")
     if n_excluded := result["design/excluded"].sizes["row"]:
-        typer.echo(f"{n_excluded} rows of the data were excluded; show and report give reasons.")
+        echo(f"{n_excluded} rows of the data were excluded; show and report give reasons.")
+    for remark in checks.remarks:
+        echo(f"note: {remark}")
     if checks.passed:
         return EXIT_DONE
-    typer.echo("Convergence checks failed:", err=True)
+    echo("Convergence checks failed:", err=True)
     for row in checks.convergence[~checks.convergence["passed"]].itertuples():
         text = f"{row.check} {row.value:.4g} (limit {row.threshold:g}) at {row.where}"
-        typer.echo(f"  {text}", err=True)
+        echo(f"  {text}", err=True)
     return EXIT_NOT_CONVERGED
 
 
 @contextmanager
 def announce(activity: str) -> Iterator[None]:
     """Print on standard error what is about to take time."""
-    typer.echo(f"{activity} ...", err=True)
+    echo(f"{activity} ...", err=True)
     yield
 
 

@@ -22,7 +22,7 @@ def table_with(*changes: tuple[int, str], header: str = HEADER) -> str:
 
 #: An invalid table, and the code and place of its error.
 INVALID = {
-    "missing column": (table_with(header="study,drug,dose,events,n"), "E111 t.csv, agent:"),
+    "missing column": (table_with(header="study,colour,dose,events,n"), "E111 t.csv, agent:"),
     "missing result": (
         "study,agent,dose,events\nA,placebo,0,1\nA,ketamine,1,4\n",
         "E111 t.csv, n:",
@@ -45,14 +45,18 @@ INVALID = {
     "header only": (HEADER + "\n", "E102 t.csv:"),
     "not text": (b"PK\x03\x04" + bytes(range(256)), "E101 t.csv:"),
     "short row": (table_with((3, "A,ketamine,1")), "E110 t.csv, row 3:"),
+    "code for missing": (table_with((3, "A,ketamine,1,-999,20")), "E189 t.csv, row 3, events:"),
+    "row of a total": (table_with((5, "Subtotal,,,9,90")), "E170 t.csv, row 5:"),
+    "percentage sign": (table_with((3, "A,ketamine,1,20%,20")), "E121 t.csv, row 3, events:"),
+    "two notations": (table_with((3, 'A,ketamine,"1,5",4,20')), "E168 t.csv, row"),
+    "JSON": ('[{"study": "A", "agent": "placebo"}]', "E101 t.csv:"),
 }
 
 #: Valid tables whose network is incomplete, and what the message must name.
 NETWORKS = {
-    "one-arm study": (table_with((8, "")), ["'C'", "row 7"]),
     "no placebo": (
         table_with(*[(line, "") for line in (2, 3, 4, 7, 8)]).replace("ketamine,2", "memantine,2"),
-        ["'placebo'", "ketamine, memantine"],
+        ["--set reference=ketamine or --set reference=memantine"],
     ),
     "disconnected": (
         table_with((7, "C,dextromethorphan,1,2,25")),
@@ -68,6 +72,12 @@ def test_incomplete_network_is_reported(bench: Bench, case: str):
     assert result.code == 2, result.text
     assert "t.csv" in result.err
     assert all(text in result.err for text in texts), result.err
+
+
+def test_a_study_with_one_arm_is_left_out_and_named(bench: Bench):
+    result = bench("check", bench.write("t.csv", table_with((8, ""))))
+    assert result.code == 0, result.text
+    assert "trial 'C' are left out: no other arm" in result.out
 
 
 @pytest.mark.parametrize("case", ["no placebo", "disconnected"])

@@ -128,3 +128,28 @@ def test_a_spec_cannot_run_code(bench: Bench, table: Path):
     assert result.code == 2
     assert "E304" in result.err
     assert not marker.exists()
+
+
+def test_other_files_than_tables_are_not_opened_for_a_spec(bench: Bench):
+    bench.write("secret", "user:password\n")
+    spec = bench.write("harm.toml", spec_content(evidence=str(bench.folder / "secret")))
+    for verb in ("fit", "run", "simulate", "show"):
+        more = () if verb == "show" else ("--out", bench.folder / "results")
+        result = bench(verb, spec, *more)
+        assert result.code == 2
+        assert "E920" in result.err
+        assert "password" not in result.text
+
+
+def test_control_characters_are_not_sent_to_the_terminal(bench: Bench):
+    table = "study,agent,dose,events,n\nA\x1b]0;x\x07\x1b[31m,placebo,0,9,5\n"
+    for arguments in (
+        ("check", bench.write("t.csv", table)),
+        ("check", bench.folder / "no\x1b[31m.csv"),
+        ("check", "--no\x1b[31m"),
+        ("fit", "no\x1b[31m.toml", "--out", bench.folder / "o"),
+    ):
+        result = bench(*arguments)
+        assert result.code == 2
+        assert "\x1b[31m" not in result.text
+        assert "\x1b]" not in result.text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,9 @@ import pandas as pd
 import pytest
 
 from nmda_bayes.design import build_design
-from nmda_bayes.evidence import load_evidence, shipped_folder
+from nmda_bayes.evidence import load_evidence, shipped_folder, to_frame
 from nmda_bayes.evidence.importers import parse_options
+from nmda_bayes.inference import read_fit
 from nmda_bayes.templates import fill_template
 from tests.cli.conftest import Bench
 from tests.evidence.importers.layouts import LAYOUTS, MEANS, data_rows
@@ -28,7 +32,7 @@ def few_draws(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         text = path.read_text(encoding="utf-8")
         assert "\ndraws = 2000\n" in text
         (folder / path.name).write_text(text.replace("draws = 2000", "draws = 50"), "utf-8")
-    monkeypatch.setattr("nmda_bayes.templates.shipped_folder", lambda _: folder)
+    monkeypatch.setattr("nmda_bayes.templates.composition.shipped_folder", lambda _: folder)
 
 
 MBNMADOSE = """\
@@ -75,7 +79,7 @@ def changed(table: str, *changes: tuple[str, str]) -> str:
 
 #: An invalid table, and the code and place of its error.
 INVALID_MBNMADOSE = {
-    "no dose": (changed(MBNMADOSE, ("agent,dose,r", "agent,amount,r")), "E111 t.csv, dose:"),
+    "no n": (changed(MBNMADOSE, ("dose,r,n", "dose,r,many")), "E111 t.csv, n:"),
     "events above n": (changed(MBNMADOSE, ("10,9,41", "10,49,41")), "E125 t.csv, row 3, r:"),
     "a percentage": (changed(MBNMADOSE, ("10,9,41", "10,9.5,41")), "E122 t.csv, row 3, r:"),
     "text": (changed(MBNMADOSE, ("10,9,41", "10,nine,41")), "E121 t.csv, row 3, r:"),
@@ -85,16 +89,14 @@ INVALID_MBNMADOSE = {
         "E128 t.csv, row 6, agent:",
     ),
     "no agent": (changed(MBNMADOSE, ("C,y,1", "C,,1")), "E120 t.csv, row 8, agent:"),
-    "NA": (changed(MBNMADOSE, ("10,9,41", "10,NA,41")), "E120 t.csv, row 3, r:"),
     "n of 0": (changed(MBNMADOSE, ("10,9,41", "10,0,0")), "E123 t.csv, row 3, n:"),
     "short row": (changed(MBNMADOSE, ("A,x,10,9,41", "A,x,10,9")), "E110 t.csv, row 3:"),
 }
 
 INVALID_NETMETA = {
-    "no seTE": (changed(NETMETA, ("TE,seTE", "TE,sd")), "E111 t.csv, seTE:"),
+    "no seTE": (changed(NETMETA, ("TE,seTE", "TE,sd")), "E236 t.csv, row 1, TE:"),
     "negative seTE": (changed(NETMETA, ("-0.80,0.21", "-0.80,-0.21")), "E123 t.csv, row 3, seTE:"),
     "seTE of 0": (changed(NETMETA, ("-0.80,0.21", "-0.80,0")), "E123 t.csv, row 3, seTE:"),
-    "NA": (changed(NETMETA, ("-0.80,0.21", "NA,0.21")), "E120 t.csv, row 3, TE:"),
     "no treatment": (changed(NETMETA, ("B,rosi,plac", "B,,plac")), "E120 t.csv, row 3, treat1:"),
     "self-comparison": (
         changed(NETMETA, ("B,rosi,plac", "B,plac,plac")),
@@ -129,10 +131,6 @@ INVALID_REVMAN = {
         changed(REVMAN, (",5,0,0,60,12", ",five,0,0,60,12")),
         "E121 t.csv, row 5, Events 1:",
     ),
-    "blank count": (
-        changed(REVMAN, (",8,0,0,44,15", ",,0,0,44,15")),
-        "E120 t.csv, row 6, Events 1:",
-    ),
     "n of 0": (changed(REVMAN, (",8,0,0,44,15", ",8,0,0,0,15")), "E123 t.csv, row 6, Total 1:"),
     "negative SD": (changed(REVMAN, ("0,22,15,50", "0,22,-15,50")), "E123 t.csv, row 8, SD 1:"),
     "unnamed trial": (changed(REVMAN, ("1,1,0,Berg 2001", "1,1,0,")), "E120 t.csv, row 5, Name:"),
@@ -157,6 +155,21 @@ INVALID = {
 }
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        changed(MBNMADOSE, ("10,9,41", "10,NA,41")),
+        changed(NETMETA, ("-0.80,0.21", "NA,0.21")),
+    ],
+    ids=["MBNMAdose", "netmeta"],
+)
+def test_result_that_is_not_reported_is_set_aside(bench: Bench, table: str):
+    tree = load_evidence(bench.write("t.csv", table))
+    rows = pd.concat([to_frame(tree, "results"), to_frame(tree, "contrasts")])
+    assert rows["unusable"].str.startswith("result missing").any()
+    assert any("(row 3)" in note for note in tree.attrs["notes"])
+
+
 @pytest.mark.parametrize("case", INVALID)
 def test_invalid_table_is_rejected(bench: Bench, case: str):
     content, error = INVALID[case]
@@ -170,6 +183,21 @@ def test_invalid_table_is_rejected(bench: Bench, case: str):
     assert bench.contents() == before
 
 
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (changed(MBNMADOSE, ("10,9,41", "10,NA,41")), ["row 2", "row 3"]),
+        (changed(NETMETA, ("-0.80,0.21", "NA,0.21")), ["row 3"]),
+        (changed(REVMAN, (",8,0,0,44,15", ",,0,0,44,15")), ["row 6", "row 6"]),
+    ],
+    ids=["MBNMAdose", "netmeta", "RevMan"],
+)
+def test_rows_without_a_result_are_set_aside(bench: Bench, content: str, rows: list[str]):
+    result = bench("check", bench.write("t.csv", content))
+    assert re.findall(r"Set aside.*\((rows? [\d, ]+)\)", result.text) == rows
+    assert not re.search(r"E1\d\d", result.err)
+
+
 def test_all_errors_of_a_wide_row_are_reported(bench: Bench):
     table = changed(
         REVMAN,
@@ -181,22 +209,28 @@ def test_all_errors_of_a_wide_row_are_reported(bench: Bench):
     assert set(re.findall(r"row (\d), (\w+ \d):", result.err)) == {
         ("4", "Events 1"),
         ("4", "Events 2"),
-        ("6", "Events 1"),
         ("9", "SD 1"),
     }
 
 
 @pytest.mark.parametrize(
-    ("content", "texts"),
+    ("content", "settings", "texts"),
     [
-        (MBNMADOSE, ["mbnmadose/counts", "study from 'studyID'", "events from 'r'", "x, y"]),
-        (REVMAN, ["revman/export", "'Placebo' in 'Group Label 2'"]),
-        (NETMETA, ["netmeta/contrasts", "3 contrasts of 3 arms", "acar, metf, rosi"]),
+        (MBNMADOSE, [], ["mbnmadose/counts", "study from 'studyID'", "events from 'r'", "x, y"]),
+        (REVMAN, ["outcome=1.1"], ["revman/export", "'Placebo' in 'Group Label 2'"]),
+        (
+            NETMETA,
+            ["measure=log_OR", "reference=plac"],
+            ["netmeta/contrasts", "3 contrasts of 3 arms", "acar, metf, rosi"],
+        ),
     ],
     ids=["MBNMAdose", "RevMan", "netmeta"],
 )
-def test_check_describes_the_import(bench: Bench, content: str, texts: list[str]):
-    result = bench("check", bench.write("t.csv", content))
+def test_check_describes_the_import(
+    bench: Bench, content: str, settings: list[str], texts: list[str]
+):
+    options = [text for setting in settings for text in ("--set", setting)]
+    result = bench("check", bench.write("t.csv", content), *options)
     assert result.code == 0, result.text
     assert [text for text in texts if text not in result.out] == [], result.out
 
@@ -205,7 +239,7 @@ def test_check_describes_the_import(bench: Bench, content: str, texts: list[str]
 RUNS = {
     "MBNMAdose": (MBNMADOSE, [], "template_dose_response"),
     "RevMan counts": (REVMAN, ["outcome=1.1"], "template_counts"),
-    "netmeta": (NETMETA, ["measure=OR"], "template_contrasts"),
+    "netmeta": (NETMETA, ["measure=OR", "reference=plac"], "template_contrasts"),
 }
 
 
@@ -226,8 +260,56 @@ def test_run_makes_a_report_from_a_file(bench: Bench, case: str):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert ("revman/export" if "RevMan" in case else case.split()[0].lower()) in page
     spec = tomllib.loads((folder / "spec.toml").read_text(encoding="utf-8"))
-    assert spec["decisions"]["spec"].startswith(name)
+    assert name in spec["decisions"]["spec"]
     assert set(pd.read_csv(folder / "summary.csv")["variable"])
+
+
+#: One row for each arm and outcome, as the natural file of a trial of pain and harm is read.
+PAIN_AND_HARM = """\
+study,agent,dose,n,outcome,mean,sd,events
+A,placebo,0,20,pain,6.1,2,
+A,ketamine,0.5,21,pain,4.1,2,
+A,placebo,0,20,dissociation,,,1
+A,ketamine,0.5,21,dissociation,,,6
+B,placebo,0,30,pain,5.1,2,
+B,ketamine,0.25,31,pain,4.1,2,
+B,placebo,0,30,dissociation,,,2
+B,ketamine,0.25,31,dissociation,,,3
+"""
+JOINT = ["benefit=pain", "harm=dissociation", "better.pain=lower", "scale.pain=0,10"]
+#: Tables whose analysis needs a format, several settings, or a name in quotes.
+REPEATED = {
+    "joint": (PAIN_AND_HARM, JOINT, []),
+    "quoted": (REVMAN, ["outcome=1.2 Nausea", "scale=0,100"], ["--format", "revman"]),
+    "doses": (MBNMADOSE, ["dose.x=5"], []),
+}
+
+
+@mocked
+@pytest.mark.parametrize("case", REPEATED)
+def test_printed_commands_repeat_the_analysis(
+    bench: Bench, case: str, monkeypatch: pytest.MonkeyPatch
+):
+    content, settings, more = REPEATED[case]
+    monkeypatch.chdir(bench.folder)
+    options = [text for setting in settings for text in ("--set", setting)]
+    checked = bench("check", bench.write("t.csv", content), *options, *more)
+    assert checked.code == 0, checked.text
+    program, *words = shlex.split(checked.out.splitlines()[-1].split("Ready: ")[1])
+    assert program == "nmda-bayes"
+    assert bench(*words).code in (0, 3)
+    folder = bench.folder / "results"
+    first = read_fit(folder).attrs
+    page = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+    (command,) = set(re.findall(r"nmda-bayes (run spec\.toml [^<\n]* --out results)", page))
+    for setting in settings:
+        assert shlex.quote(setting) in command
+    (bench.folder / "spec.toml").write_text((folder / "spec.toml").read_text("utf-8"), "utf-8")
+    folder.rename(bench.folder / "first")
+    assert bench(*shlex.split(command)).code in (0, 3)
+    again = read_fit(folder).attrs
+    assert again["evidence_hash"] == first["evidence_hash"]
+    assert json.loads(again["spec"]) == json.loads(first["spec"])
 
 
 @pytest.mark.parametrize(
@@ -248,7 +330,7 @@ def test_reference_doses(bench: Bench, settings: list[str], exposure: dict[str, 
 
 #: A table, the user's settings, and what the error must name.
 INCOMPLETE = {
-    "which outcome": (REVMAN, [], ["--set outcome=", "'1.1 Vomiting'"]),
+    "which outcome": (REVMAN, [], ["--set 'outcome=1.1 Vomiting'"]),
     "unknown outcome": (REVMAN, ["outcome=Vomitting"], ["1.1 Vomiting"]),
     "no scale": (REVMAN, ["outcome=1.2"], ["--set scale=0,10"]),
     "no measure": (NETMETA, [], ["--set measure=log_OR"]),
@@ -256,7 +338,7 @@ INCOMPLETE = {
     "no reference": (
         "studlab,treat1,treat2,TE,seTE,sm\nA,p,q,1,0.2,SMD\nB,q,s,1,0.3,SMD\nC,p,s,2,0.4,SMD\n",
         [],
-        ["--set reference=", "p, q, s"],
+        ["--set reference=p or --set reference=q or --set reference=s"],
     ),
     "unknown reference": (NETMETA, ["measure=OR", "reference=placebo"], ["placebo"]),
     "unknown setting": (NETMETA, ["scales=0,10"], ["E203", "'scales=0,10'", "'scale'"]),
@@ -297,16 +379,22 @@ def test_groups_that_the_table_does_not_name(bench: Bench):
     result = bench("check", table)
     assert "'experimental' and 'control'" in result.out
     assert "control: experimental" in result.out
-    result = bench("check", table, "--set", "groups=x,Placebo")
+    result = bench("check", table, "--set", "groups=x,Placebo", "--set", "scale=0,100")
     assert result.code == 0, result.text
     assert "placebo: x." in result.out
 
 
 @pytest.mark.parametrize(
-    "layout", ["gemtc/contrasts", "escalc/variances", "netmeta/means_wide", "revman/data_rows"]
+    ("layout", "setting"),
+    [
+        ("gemtc/contrasts", "measure=log_OR"),
+        ("escalc/variances", "measure=log_OR"),
+        ("netmeta/means_wide", "scale=0,100"),
+        ("revman/data_rows", "reference=placebo"),
+    ],
 )
-def test_check_of_a_named_layout(bench: Bench, layout: str):
+def test_check_of_a_named_layout(bench: Bench, layout: str, setting: str):
     LAYOUTS[layout][0]().head(12).to_csv(bench.folder / "t.csv", index=False)
-    result = bench("check", bench.folder / "t.csv", "--format", layout)
+    result = bench("check", bench.folder / "t.csv", "--format", layout, "--set", setting)
     assert result.code == 0, result.text
     assert layout in result.out

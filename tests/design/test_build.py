@@ -120,6 +120,11 @@ class TestNetwork:
         outcome = specs.outcome(parameters={"baseline": specs.parameter(pooling)})
         assert build(DISCONNECTED, outcome)["arms"].sizes["arm"] == 4
 
+    def test_arms_of_the_reference_only_with_pooled_baselines(self):
+        outcome = specs.outcome(parameters={"baseline": specs.parameter("study")})
+        frame = DISCONNECTED[DISCONNECTED["agent"] == "placebo"]
+        assert build(frame, outcome)["arms"].sizes["arm"] == len(frame)
+
     def test_another_reference_has_exposure_zero(self):
         frame = DISCONNECTED[DISCONNECTED["study"] == "B"]
         tree = build(frame, reference="mem")

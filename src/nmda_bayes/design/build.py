@@ -29,14 +29,16 @@ from nmda_bayes.design.covariates import (
     study_column_issues,
     varying_within_study_issues,
 )
+from nmda_bayes.design.dose_labels import dose_labels, facts_of_arms
 from nmda_bayes.design.filters import ARM_REPORT, Tables
 from nmda_bayes.design.node_split import arm_nodes, original_agent, relabel_split_arms, split_issues
 from nmda_bayes.design.pk_exposure import PK_NODE, pk_design_issues, pk_models, pk_tables
 from nmda_bayes.design.select import Selection, parent_arms, select_rows
-from nmda_bayes.dims import ARM, STUDY, study_of
+from nmda_bayes.dims import ARM, STUDY, study_of, words_of
 from nmda_bayes.errors import EvidenceError, Issue, SpecError, suggest_match
 from nmda_bayes.evidence import connected_components, to_frame
 from nmda_bayes.evidence.grade import NOT_JUDGED, RISK_OF_BIAS_COLUMN, overall_risk_of_bias
+from nmda_bayes.evidence.network import ZERO_DOSE, dose_links
 from nmda_bayes.evidence.tree import hours_after_treatment
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 from nmda_bayes.spec.rules import BASELINE, CORRELATION_EXAMPLE, issue_at
@@ -142,9 +144,9 @@ def _selection_issues(spec: AnalysisSpec, tables: Tables) -> Iterator[Issue]:
             yield from (missing_value(f"{key}.{column}", column, v, known) for v in missing)
     agents = {*rows["agent"].dropna(), *rows["comparator"].dropna()} - {""}
     renamed = agents | set(spec.agents.values())
-    # Single-arm trials need no reference, so the default may be absent.
+    # Single-arm trials need no reference, so the default may be absent; dose 0 is no agent.
     default = AnalysisSpec.model_fields["reference"].default
-    stated = [spec.reference] if spec.reference != default else []
+    stated = [spec.reference] if spec.reference not in (default, ZERO_DOSE) else []
     for key, stated_agents, known_agents in (
         ("agents.{}", spec.agents, agents),
         ("classes.{}", spec.classes, renamed),
@@ -261,6 +263,17 @@ def _outcome_issues(
                 column=f"outcomes.{name}",
             )
             continue
+        # Pooled baselines are an answer without any effect: the results of single arms.
+        if not outcome.baseline_pooled and not (arms["exposure"] > 0).any():
+            yield Issue(
+                "E474",
+                f"outcome '{name}': every arm is the reference '{spec.reference}' or at dose 0, so"
+                " that nothing is compared with it",
+                "Name another reference (reference = ...), or do not pool the doses.",
+                file=source,
+                column="agent",
+            )
+            continue
         if selection.contrasts is not None:
             yield from _contrast_issues(arms, selection.contrasts, source)
         yield from _conditional_issues(name, outcome, arms, source)
@@ -276,7 +289,14 @@ def _network_issues(
     if pooled or spec.disconnected == "allow":
         return
     nodes = arm_nodes(arms, spec.reference)
-    networks = connected_components(zip(arms["study"], nodes, strict=True))
+    memberships = list(zip(arms["study"], nodes, strict=True))
+    # A trial that compares doses of an agent connects it to its curve's dose 0.
+    shape = spec.outcomes[name].shape
+    over_dose = [shape.of(original_agent(str(a))).needs_dose for a in arms["agent"]]
+    active = arms[(arms["exposure"] > 0) & np.array(over_dose, bool)]
+    exposure = active["exposure"]
+    memberships += dose_links(active["study"], active["agent"], exposure, spec.reference)
+    networks = connected_components(memberships)
     separate = [agents for agents in networks if spec.reference not in agents]
     if separate:
         listed = "; ".join(", ".join(sorted(map(str, agents))) for agents in separate)
@@ -325,11 +345,24 @@ def _contrast_issues(arms: pd.DataFrame, contrasts: pd.DataFrame, source: str) -
 
 
 def uninformative_trials(outcome: OutcomeSpec, reported: xr.Dataset) -> list[str]:
-    """Name trials without information on the effect: nobody had the event, or everybody."""
-    if not LIKELIHOODS[outcome.likelihood].conditional:
+    """Name trials without information on the effect: nobody had the event, or everybody.
+
+    Where baselines have a prior it must leave them free: what a trial without events then adds is
+    negligible.
+    """
+    likelihood = LIKELIHOODS[outcome.likelihood]
+    is_free = outcome.baseline_is_mean and not outcome.baseline_pooled
+    if not likelihood.counts or not (likelihood.conditional or is_free):
         return []
-    columns = {name: reported[name].to_numpy() for name in ("study", "report", "events", "n")}
-    return [study for study, count in _n_tables(pd.DataFrame(columns)).items() if count == 1]
+    names = [n for n in ("study", "report", "events", "n") if n in reported]
+    rows = pd.DataFrame({name: reported[name].to_numpy() for name in names})
+    rows = rows[rows["report"] == ARM_REPORT]
+    events = rows["events"].astype(float)
+    silent = events == 0
+    everybody = events == rows["n"].astype(float) if "n" in likelihood.recorded else silent
+    studies = dict.fromkeys(rows["study"])
+    never, always = (part.groupby(rows["study"]).all() for part in (silent, everybody))
+    return [str(study) for study in studies if never[study] or always[study]]
 
 
 def _conditional_issues(
@@ -366,11 +399,14 @@ def _to_tree(
         [selection.arms[columns].assign(arm=parents[n]) for n, selection in selections.items()]
     )
     arms = arms.drop_duplicates("arm").reset_index(drop=True)
+    arms = arms.assign(**facts_of_arms(spec, arms, tables, evidence))
     labels = _labels(evidence, agent=_active_agents(selections), condition=arms["condition"])
     if spec.classes:
         agents = labels["agent"].to_numpy()
         classes = [spec.classes.get(original_agent(agent), "") for agent in agents]
         labels = labels.assign(class_of_agent=("agent", np.array(classes, dtype=object)))
+    kinetics = pk_models(spec, tables)
+    labels = labels.merge(dose_labels(spec, labels["agent"].to_numpy(), arms, tables, kinetics))
     groups = {ARMS: _to_dataset(arms, "arm"), LABELS: labels}
     for name, selection in selections.items():
         position = pd.Index(arms["arm"]).get_indexer(parents[name])
@@ -378,7 +414,7 @@ def _to_tree(
         if selection.contrasts is not None:
             dataset = dataset.merge(_to_dataset(selection.contrasts, "contrast"))
         groups[f"{OUTCOMES}/{name}"] = dataset
-    if (kinetics := pk_models(spec, tables)) is not None:
+    if kinetics is not None:
         groups[PK_NODE] = _to_dataset(kinetics.source_rows(), "row")
     excluded = pd.concat([s.excluded for s in selections.values()], ignore_index=True)
     groups[EXCLUDED] = _to_dataset(excluded.rename_axis("row").reset_index(), "row")
@@ -400,7 +436,7 @@ def _labels(evidence: xr.DataTree, **values: pd.Series) -> xr.Dataset:
         known = terms[terms["kind"].isin([dim, f"{dim}_group"])].drop_duplicates("term")
         label_of = known.set_index("term")["label"].to_dict()
         members = sorted(set(members_used))
-        texts = [label_of.get(name) or str(name).replace("_", " ") for name in members]
+        texts = [label_of.get(name) or words_of(str(name)) for name in members]
         coords = {dim: np.array(members, dtype=object)}
         labels[f"{dim}_label"] = xr.DataArray(np.array(texts, dtype=object), coords, (dim,))
     return xr.Dataset(labels)

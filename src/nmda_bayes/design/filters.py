@@ -25,7 +25,10 @@ ARM_REPORT, RESPONDER_REPORT, CONTRAST_REPORT = "arm", "responders", "contrast"
 #: `se_from` of an arm whose SD the model estimates from those of the other arms.
 BORROWED_SD = "no sd: borrowed"
 HOURS_COLUMN = "hours_after_treatment"
-CONTRAST_KEY = ["study", "agent", "exposure", "comparator", "comparator_exposure"]
+CONTRAST_KEY = [
+    *("study", "agent", "exposure", "arm"),
+    *("comparator", "comparator_exposure", "comparator_arm"),
+]
 #: `overlaps` of an arm begins with it where the arm is a stratum of a randomised group.
 STRATUM_PREFIX = "stratum"
 #: Hours since the start of treatment that a review's time windows cover, for rows without an hour:
@@ -131,8 +134,10 @@ def rescale(
     low, high = outcome.scale
     factor = (high - low) / (rows["scale_max"] - rows["scale_min"])
     is_change = rows["is_change_score"] == 1
+    same = (rows["scale_min"] == low) & (rows["scale_max"] == high)
     # The scale of a change may be given as -range to +range (-10 to 10).
-    factor = factor.where(~(is_change & (rows["scale_min"] == -rows["scale_max"])), 2 * factor)
+    doubled = is_change & (rows["scale_min"] == -rows["scale_max"]) & ~same
+    factor = factor.where(~doubled, 2 * factor)
     level = low + (rows[level_column] - rows["scale_min"]) * factor
     rescaled = {level_column: level.where(~is_change, rows[level_column] * factor)}
     return rows.assign(**rescaled, **{column: rows[column] * factor for column in sd_columns})
@@ -175,7 +180,7 @@ def complete_values(selection: RowFilter) -> None:
         needed = ("events", "n")
     else:
         needed = ("estimate", "se")
-        if outcome.contrasts is not None:
+        if outcome.contrasts is not None or outcome.scale is not None:
             rows = rows.assign(is_change_score=1.0)
             errors = ["se", "comparator_se"]
             rows = rescale(outcome, rows, level_column="estimate", sd_columns=errors)

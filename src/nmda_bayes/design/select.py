@@ -256,17 +256,19 @@ def parent_arms(arms: pd.DataFrame) -> pd.Series:
 
 def _side(rows: pd.DataFrame, tables: Tables, side: str) -> pd.DataFrame:
     """Present one side of each contrast as arms, with the doses of its arm where that is known."""
-    columns = [*CONTRAST_SIDE_COLUMNS, *tables["references"]["dose_column"].unique()]
+    dose_columns = tables["references"]["dose_column"].unique()
+    columns = list(dict.fromkeys([*CONTRAST_SIDE_COLUMNS, *dose_columns]))
     arms = tables["arms"].drop_duplicates("arm").set_index("arm").reindex(columns=columns)
     of_arm = arms.reindex(rows[f"{side}arm"]).set_axis(rows.index)
     stated = {c: rows[f"{side}{c}"] for c in columns if f"{side}{c}" in rows}
     stated = {c: values.where(values.notna(), of_arm[c]) for c, values in stated.items()}
     agent = rows["comparator" if side else "agent"]
+    of_arm = of_arm.assign(route=of_arm["route"].astype(object).fillna(""))
     return of_arm.assign(agent=agent, **stated, **rows[["study", "time_hours"]])
 
 
 def _select_contrasts(selection: RowFilter) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the contrasts, and their arms: one for each agent and exposure of a study."""
+    """Make the contrasts, and their arms: one for each agent, exposure and arm of a study."""
     rows, outcome = selection.rows.reset_index(drop=True), selection.outcome
     hours = [HOURS_COLUMN, "time_hours"] if outcome.is_time_varying else []
     by_study = [*study_level_columns(outcome), *hours]
@@ -275,9 +277,12 @@ def _select_contrasts(selection: RowFilter) -> tuple[pd.DataFrame, pd.DataFrame]
     sides, texts = [], []
     for agent, exposure in (("agent", "exposure"), ("comparator", "comparator_exposure")):
         texts.append(rows[agent] + rows[exposure].map(" {:g}".format).astype("str"))
-        arm = rows["study"] + ": " + texts[-1]
-        side = {**shared, "agent": rows[agent], "exposure": rows[exposure], "arm": arm}
-        sides.append(pd.DataFrame(side))
+        sides.append(pd.DataFrame({**shared, "agent": rows[agent], "exposure": rows[exposure]}))
+    texts = _distinct_arms(rows, texts)
+    sides = [
+        side.assign(arm=side["study"] + ": " + text)
+        for side, text in zip(sides, texts, strict=True)
+    ]
     arms = pd.concat(sides).drop_duplicates("arm")
     arms = arms.assign(route="", regimen="", report=CONTRAST_REPORT, same_people=0.0)
     arms = arms.sort_values("study", kind="stable").reset_index(drop=True)
@@ -297,6 +302,25 @@ def _select_contrasts(selection: RowFilter) -> tuple[pd.DataFrame, pd.DataFrame]
     )
     arms = add_clock_columns(outcome, arms[[*ARM_COLUMNS, "same_people", *by_study]])
     return arms.drop(columns=hours), contrasts
+
+
+def _distinct_arms(rows: pd.DataFrame, texts: list[pd.Series]) -> list[pd.Series]:
+    """Add the name of an arm where a study has several with the same agent and exposure."""
+    named = pd.concat(
+        [
+            pd.DataFrame({"study": rows["study"], "text": text, "arm": rows[arm]})
+            for text, arm in zip(texts, ("arm", "comparator_arm"), strict=True)
+        ],
+        ignore_index=True,
+    )
+    several = named.groupby(["study", "text"])["arm"].transform("nunique") > 1
+    names = [
+        f" ({arm.removeprefix(f'{study}: ')})" if arm else ""
+        for study, arm in zip(named["study"], named["arm"], strict=True)
+    ]
+    distinct = named["text"] + pd.Series(names, index=named.index, dtype="str").where(several, "")
+    n = len(rows)
+    return [distinct[side * n : (side + 1) * n].set_axis(rows.index) for side in range(len(texts))]
 
 
 class ObservedVariable(NamedTuple):
