@@ -44,6 +44,26 @@ def agents(*samples: np.ndarray) -> xr.DataArray:
     return draws(np.stack(samples, axis=-1), "agent", agent=AGENTS)
 
 
+def test_a_cell_without_a_trial_is_never_informed():
+    outcome = specs.outcome(
+        "normal", "linear", "none", {"slope": specs.parameter("agent_and_condition")}
+    )
+    # Ketamine was tested in crps only and mem in fibro only; every posterior is far from its prior.
+    cells = {"agent": AGENTS, "condition": ["crps", "fibro"]}
+    posterior = draws(np.tile(quantiles()[:, None, None] * 0.1 + 3, (1, 2, 2)), *cells, **cells)
+    prior = draws(np.tile(quantiles()[:, None, None], (1, 2, 2)), *cells, **cells)
+    fit = make_fit(
+        specs.spec(outcome), specs.normal_table(), {"slope": posterior}, {"slope": prior}
+    )
+    table = identifiability(fit).set_index("at")
+    assert table["conclusion"].to_dict() == {
+        "agent=ketamine, condition=crps": INFORMED,
+        "agent=ketamine, condition=fibro": NO_TRIAL,
+        "agent=mem, condition=crps": NO_TRIAL,
+        "agent=mem, condition=fibro": INFORMED,
+    }
+
+
 def test_conclusions_by_overlap():
     fit = fit_with(
         log_ed50=draws(quantiles()),

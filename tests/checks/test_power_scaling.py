@@ -37,7 +37,20 @@ def test_a_normal_prior_to_a_power_has_that_precision(fit: xr.DataTree):
     assert_allclose(variance.sel(component="likelihood"), (x**2).mean())
 
 
-def test_priors_of_baselines_are_not_scaled(fit: xr.DataTree):
+def test_priors_of_baselines_are_scaled_apart(fit: xr.DataTree):
     without = fit.copy()
     without["log_prior"] = xr.DataTree(fit["log_prior"].to_dataset().drop_vars("baseline"))
-    xr.testing.assert_identical(power_scaling(fit), power_scaling(without))
+    scaled, others = power_scaling(fit), power_scaling(without)
+    assert list(scaled["component"]) == ["prior", "baseline", "likelihood"]
+    assert list(others["component"]) == ["prior", "likelihood"]
+    xr.testing.assert_identical(scaled.sel(component=others["component"]), others)
+    # The baselines' density is the same at every draw here.
+    assert_allclose(scaled["weight"].sel(component="baseline"), 1 / 4000)
+
+
+def test_a_baseline_prior_moves_what_depends_on_it(fit: xr.DataTree):
+    x = fit["posterior"]["x"]
+    fit["log_prior"] = xr.DataTree(xr.Dataset({"x": 0 * x, "pain::baseline": -(x**2) / 2}))
+    scaled = power_scaling(fit)
+    variance = (scaled["weight"] * x**2).sum(DIMS)
+    assert_allclose(variance.sel(component="baseline"), 1 / scaled["power"], rtol=0.1)

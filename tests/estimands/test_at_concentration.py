@@ -53,7 +53,7 @@ def test_external_ranges_are_marked(answer):
     }
     figure = nb.plot_concentration_response(answer, marks)
     pain, harm = figure.axes
-    assert pain.get_xlabel() == "s ketamine, ng/mL"
+    assert pain.get_xlabel() == "S-ketamine, ng/mL"
     assert [text.get_text() for text in harm.texts] == ["a"]
     assert "Pain, a: linear, 50 to 100 ng/mL." in figure.get_label()
     assert "Dissociation, a: half of the high, 71 ng/mL." in figure.get_label()

@@ -33,7 +33,13 @@ def test_raw_differences_of_means(fit):
     assert_allclose(effects["raw"], [-8, -3, -14, -3])
     assert_allclose(effects["raw_se"], np.sqrt([8, 18, 18, 32]))
     assert effects["raw_note"].to_numpy().tolist() == [""] * 4
-    assert effects.attrs == {"label": "pain", "scale": "points", "link": "identity"}
+    assert effects.attrs == {
+        "label": "pain",
+        "scale": "points",
+        "link": "identity",
+        "ratio": "",
+        "correlation": 0,
+    }
 
 
 def test_raw_log_odds_ratios_and_the_zero_cell(fit):
@@ -48,6 +54,8 @@ def test_raw_log_odds_ratios_and_the_zero_cell(fit):
         "label": "Dissociation",
         "scale": "log odds ratio",
         "link": "logit",
+        "ratio": "odds ratio",
+        "correlation": 0,
     }
 
 

@@ -12,6 +12,7 @@ from nmda_bayes.estimands import (
     absolute_risk,
     dose_response,
     effective_dose,
+    league_table,
     number_needed,
     study_effects,
 )
@@ -34,6 +35,44 @@ def fit_of(likelihood, table):
 def test_inverse_link_inverts_the_link(name):
     value = np.array([0.01, 0.3, 0.97])
     assert_allclose(LINKS[name].inverse(LINKS[name].forward(value)), value, rtol=1e-12)
+
+
+CONTRASTS = specs.rows("""
+    study agent    dose comparator comparator_dose estimate se
+    A     ketamine 1    placebo    0               -0.5     0.2
+    B     ketamine 2    placebo    0               -0.9     0.3
+""")
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "unit_of_effects", "natural"),
+    [
+        ("log OR", "ratio", "odds ratio", np.exp),
+        ("log_RR", "ratio", "risk ratio", np.exp),
+        ("lnHR", "ratio", "hazard ratio", np.exp),
+        ("log IRR", "ratio", "rate ratio", np.exp),
+        ("log(OR)", "ratio", "odds ratio", np.exp),
+        ("Fisher's z", "correlation", "correlation", np.tanh),
+        ("ZCOR", "correlation", "correlation", np.tanh),
+        ("SMD", "difference", "SMD", np.asarray),
+        ("kg", "difference", "kg", np.asarray),
+        ("log ratio or standardised difference", "difference", None, np.asarray),
+    ],
+)
+def test_contrasts_are_reported_on_the_scale_of_their_measure(
+    unit, scale, unit_of_effects, natural
+):
+    outcome = specs.outcome("normal_contrast", "linear", "none", unit=unit)
+    posterior = {"slope": draws(SLOPE), "eta": draws(np.zeros((4, 4)), "arm")}
+    fit = make_fit(specs.spec(outcome), CONTRASTS, posterior)
+    response = dose_response(fit, [0.0, 2.0]).isel(outcome=0, agent=0, condition=0)
+    assert response["scale"].item() == scale
+    assert response["unit"].item() == (unit_of_effects or unit)
+    assert_allclose(response.isel(dose=1).to_numpy().ravel(), natural(2 * SLOPE))
+    league = league_table(fit, "pain", {"ketamine": 2.0})
+    cell = league["effect"].sel(agent="ketamine", comparator="placebo")
+    assert_allclose(cell.to_numpy().ravel(), natural(2 * SLOPE))
+    assert league.attrs["null"] == (1.0 if scale == "ratio" else 0.0)
 
 
 @pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial"])

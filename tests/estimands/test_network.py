@@ -67,7 +67,7 @@ def test_each_agent_may_have_a_dose():
     league = league_table(linear_fit(), "pain", dose={"ketamine": 0.5, "mem": 4.0})
     between = league["effect"].sel(agent="mem", comparator="ketamine", chain=0)
     np.testing.assert_allclose(between, [4 + 2, -4 + 4, 0 + 6, 8 + 8])
-    assert league.attrs["dose"] == "agent-specific doses"
+    assert league.attrs["dose"] == "each at the dose beside its name"
     beyond = league["extrapolated"].sel(comparator="placebo").to_series()
     assert beyond.to_dict() == {"placebo": False, "ketamine": False, "mem": True}
 

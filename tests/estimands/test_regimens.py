@@ -16,7 +16,7 @@ from nmda_bayes.errors import InputError, SpecError
 from nmda_bayes.estimands.regimens import regimen_table
 from nmda_bayes.pk import published_pk_model, summarise_exposure
 from tests.support import specs
-from tests.support.fits import draws
+from tests.support.fits import draws, make_fit
 from tests.support.issues import issues_when
 
 FORTY, FOUR_HOURS = "0.5 mg/kg over 40 min", "0.5 mg/kg over 4 h"
@@ -161,6 +161,19 @@ def test_dose_exposure_is_rejected(quick_fit):
         ("E841", "outcomes.pain.exposure"),
         ("E841", "outcomes.harm.exposure"),
     ]
+
+
+def test_effects_without_any_dose_are_rejected():
+    outcome = specs.outcome("normal", "constant", "none")
+    spec = specs.spec(outcome)
+    table = specs.rows("""
+        study agent    dose mean se
+        A     placebo  0    50   2
+        A     ketamine 1    42   2
+    """).assign(outcome="pain")
+    fit = make_fit(spec, table, {"effect": draws([[1.0], [2.0]], "agent", agent=["ketamine"])})
+    (issue,) = issues_when(lambda: nb.regimen_response(fit, [FORTY], agent="ketamine"), SpecError)
+    assert (issue.code, issue.column) == ("E841", "exposure")
 
 
 def test_window_over_different_dose_axes_is_rejected(evidence):

@@ -10,7 +10,8 @@ from scipy.special import expit, logit
 
 from nmda_bayes.errors import SpecError
 from nmda_bayes.estimands import absolute_risk, dose_range, dose_response, linear_response
-from nmda_bayes.estimands.fit_access import default_dose_grid, design_of
+from nmda_bayes.estimands.fit_access import design_of
+from nmda_bayes.estimands.tested_doses import default_dose_grid
 from nmda_bayes.intervals import INTERVAL_TEXT, credible_interval
 from tests.estimands.conftest import HARM, PAIN, linear_fit
 from tests.support import specs
@@ -29,7 +30,7 @@ def test_dims_and_labels(fit):
     assert response["unit"].to_series().to_dict() == {"pain": "points", "harm": "probability"}
     assert response["better"].to_series().to_dict() == {"pain": "lower", "harm": "lower"}
     assert response.attrs["baseline_risk"] == 0.05
-    assert response.attrs["exposure_axis"] == "dose, in the units of the evidence"
+    assert response.attrs["exposure_axis"] == "dose (unit not stated)"
 
 
 def test_difference_is_the_curve_and_zero_at_dose_zero(fit):
@@ -72,11 +73,20 @@ def test_trials_and_extrapolated_doses(fit):
     trials = response["trials"].sel(outcome="pain")
     assert trials.dims == ("agent", "condition")
     assert trials.to_numpy().tolist() == [[2, 0], [0, 1]]
-    assert response["tested_from"].sel(outcome="pain").to_numpy().tolist() == [0.5, 1.0]
-    assert response["tested_to"].sel(outcome="pain").to_numpy().tolist() == [2.0, 1.0]
+    assert_allclose(response["tested_from"].sel(outcome="pain"), [[0.5, np.nan], [np.nan, 1.0]])
+    assert_allclose(response["tested_to"].sel(outcome="pain"), [[2.0, np.nan], [np.nan, 1.0]])
     extrapolated = response["extrapolated"].sel(outcome="pain")
-    assert extrapolated.dims == ("agent", "dose")
-    assert extrapolated.to_numpy().tolist() == [[False] * 4 + [True], [False] * 3 + [True] * 2]
+    assert extrapolated.dims == ("agent", "condition", "dose")
+    # A cell without a trial is extrapolated at every dose, whatever other conditions tested.
+    assert extrapolated.to_numpy().tolist() == [
+        [[False] * 4 + [True], [True] * 5],
+        [[True] * 5, [False] * 3 + [True] * 2],
+    ]
+    tested = response["tested"].sel(outcome="pain")
+    assert tested.sel(agent="ketamine", condition="crps").to_numpy().tolist() == [
+        False, True, True, True, False,
+    ]  # fmt: skip
+    assert tested.sum("dose").to_numpy().tolist() == [[3, 0], [0, 1]]
 
 
 def test_untested_agent_is_extrapolated_at_every_dose():
@@ -89,10 +99,11 @@ def test_untested_agent_is_extrapolated_at_every_dose():
     fit = make_fit(specs.spec(*outcomes), table, posterior)
     tested = dose_range(fit)
     assert tested["trials"].sel(outcome="harm", agent="mem").to_numpy().tolist() == [0, 0]
-    assert np.isnan(tested["tested_to"].sel(outcome="harm", agent="mem"))
+    assert np.isnan(tested["tested_to"].sel(outcome="harm", agent="mem")).all()
     response = dose_response(fit, DOSES, baseline_risk=0.1)
     assert response["extrapolated"].sel(outcome="harm", agent="mem").all()
-    assert not response["extrapolated"].sel(outcome="pain", agent="mem", dose=0.5)
+    of_pain = response["extrapolated"].sel(outcome="pain", agent="mem", dose=0.5)
+    assert of_pain.to_series().to_dict() == {"crps": True, "fibro": False}
 
 
 def test_study_of_two_arms_at_equal_dose_is_no_trial(fit):
@@ -106,14 +117,14 @@ def test_study_of_two_arms_at_equal_dose_is_no_trial(fit):
     assert int(trials) == 1
 
 
-def test_default_grid_passes_through_highest_tested_doses(fit):
+def test_default_grid_passes_through_the_tested_doses(fit):
     grid = default_dose_grid(fit)
     assert grid.dims == ("dose",)
     values = grid.to_numpy()
     assert values[0] == 0.0
     assert (np.diff(values) > 0).all()
     assert_allclose([values[1], values[-1]], [0.5 / 4, 2.0 * 1.5])
-    assert {1.0, 2.0} <= set(values)
+    assert {0.5, 1.0, 2.0} <= set(values)
 
 
 @pytest.mark.parametrize("dose", [[-1.0], [0.0, np.nan], [np.inf]])

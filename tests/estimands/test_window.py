@@ -67,7 +67,7 @@ def test_thresholds_default_to_the_spec(fit):
         "benefit_at_least": 10.0,
         "risk_at_most": 0.1,
         "baseline_risk": 0.05,
-        "exposure_axis": "dose, in the units of the evidence",
+        "exposure_axis": "dose (unit not stated)",
         "benefit_unit": "points",
         "benefit_label": "pain",
         "harm_label": "Dissociation",
@@ -78,8 +78,15 @@ def test_trials_and_extrapolation(fit):
     window = therapeutic_window(fit, dose=[1.0, 2.0])
     assert window["trials_benefit"].to_numpy().tolist() == [[2, 0], [0, 1]]
     assert window["trials_harm"].to_numpy().tolist() == [[2, 0], [0, 1]]
-    assert window["extrapolated"].dims == ("agent", "dose")
-    assert window["extrapolated"].to_numpy().tolist() == [[False, False], [False, True]]
+    assert window["extrapolated"].dims == ("agent", "condition", "dose")
+    assert window["extrapolated"].to_numpy().tolist() == [
+        [[False, False], [True, True]],
+        [[True, True], [False, True]],
+    ]
+    assert window["tested"].to_numpy().tolist() == [
+        [[True, True], [False, False]],
+        [[False, False], [True, False]],
+    ]
 
 
 def test_spec_without_window_is_rejected():

@@ -50,7 +50,7 @@ def test_window_draws_three_probabilities(response):
     assert span.get_hatch() == EXTRAPOLATED_HATCH
     assert span.get_x() == pytest.approx(float(window["dose"].where(window["dose"] <= 3).max()))
     assert texts(figure).count("no trials") == 1
-    assert "added risk of Psychotomimetic events at most 10% (baseline 10%)" in texts(figure)
+    assert "added risk of psychotomimetic events at most 10% (baseline 10%)" in texts(figure)
 
 
 def test_untested_harm_is_labelled(response):

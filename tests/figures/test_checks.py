@@ -78,7 +78,7 @@ def test_prior_posterior_prints_identifiability():
     printed = [text.get_text() for axes in shown for text in axes.texts if text.get_text()]
     assert printed == ["informed by the data", "prior only"]
     assert f"posterior {INTERVAL_TEXT}" in texts(figure)
-    assert "analgesia: log ed50\ns ketamine" in texts(figure)
+    assert "analgesia: log ed50\nS-ketamine" in texts(figure)
     assert "1 prior only" in figure.get_label()
     for axes in shown:
         assert sum(line.get_label() == "_density" for line in axes.lines) == 2

@@ -26,7 +26,8 @@ def test_forest_draws_trial_model_and_predicted_intervals(effects):
     assert len(intervals(figure, "_predicted")) == 9
     assert len(intervals(figure, "_trial estimate")) == 8
     assert "zero cell" in texts(figure)
-    assert sum(INTERVAL_TEXT in text for text in texts(figure)) == 2
+    # In the legend twice, and above the column of model estimates.
+    assert sum(INTERVAL_TEXT in text for text in texts(figure)) == 3
     assert "trial estimate (95% CI)" in texts(figure)
     assert "1 without a trial estimate" in figure.get_label()
 
@@ -35,9 +36,9 @@ def test_forest_is_grouped_and_sorted(effects):
     figure = plot_forest(effects)
     shown = [t for t in figure.axes[0].texts if t.get_text()]
     headings = [
-        t.get_text() for t in shown if t.get_text().startswith(("ketamine,", "s ketamine,"))
+        t.get_text() for t in shown if t.get_text().startswith(("ketamine,", "S-ketamine,"))
     ]
-    assert headings == sorted(headings)
+    assert headings == sorted(headings, key=str.lower)
     assert len(headings) == 4
     exposures = {f"{x:.3g}" for x in effects["exposure"].to_numpy()}
     assert exposures <= set(texts(figure))
@@ -51,7 +52,7 @@ def test_forest_is_grouped_and_sorted(effects):
 def test_forest_names_an_active_comparator(effects):
     effects["comparator"][0] = "s_ketamine"
     shown = [text.strip() for text in texts(plot_forest(effects))]
-    assert "Author1990: arm vs s ketamine" in shown
+    assert "Author1990: arm vs S-ketamine" in shown
     assert "Author1991: arm" in shown
 
 

@@ -11,7 +11,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from nmda_bayes.figures import as_png, as_svg, plot_forest, style
-from nmda_bayes.figures.style import column_decimals, display_name, format_number, one_line
+from nmda_bayes.figures.style import (
+    column_decimals,
+    display_name,
+    format_number,
+    one_line,
+    styled_figure,
+)
 from tests.figures.conftest import make_effects
 
 #: Series that meet in one panel.
@@ -113,7 +119,7 @@ def test_import_needs_neither_pymc_nor_pyplot():
 
 
 def test_names_and_numbers_as_text():
-    assert display_name("s_ketamine") == "s ketamine"
+    assert display_name("s_ketamine") == "S-ketamine"
     assert one_line("a\nb\x00\t c") == "a b c"
     assert one_line("x" * 50, 10) == "x" * 9 + "…"
     assert format_number(-3.14159, 2) == "\N{MINUS SIGN}3.14"
@@ -122,3 +128,14 @@ def test_names_and_numbers_as_text():
 
 def test_decimals_depend_on_the_span():
     assert [column_decimals(x) for x in (100.0, 30.0, 4.0, 0.3, 0.0, np.nan)] == [1, 1, 2, 3, 2, 2]
+
+
+@pytest.mark.parametrize("letters", [10, 200])
+def test_a_figure_without_room_for_its_texts_is_made_larger(letters: int):
+    """Without Matplotlib's warning, which is an error in this suite."""
+    with styled_figure(width=3, height=2) as figure:
+        axes = figure.add_subplot()
+        axes.set_yticks([0, 1], ["A" * letters, "B" * letters])
+        axes.set_ylabel("C" * letters)
+    as_svg(figure)
+    assert (figure.get_figwidth() > 3) == (letters > 10)

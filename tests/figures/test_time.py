@@ -31,7 +31,7 @@ def test_over_time_hatches_hours_without_measurements(effect):
     panels = visible_axes(figure)
     assert [axes.get_title() for axes in panels] == [
         "ketamine",
-        "s ketamine",
+        "S-ketamine",
         "memantine",
         "magnesium sulfate",
     ]

@@ -107,10 +107,15 @@ def flat_rows() -> list[dict[str, Any]]:
 
 def quick_fit(content: dict[str, Any], rows: list[dict[str, Any]]) -> xr.DataTree:
     """Fit a spec to a flat table, the posterior drawn from the prior."""
+    return quick_fit_of(AnalysisSpec.from_dict(content), load_evidence(pd.DataFrame(rows)))
+
+
+def quick_fit_of(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.DataTree:
+    """Fit a spec to evidence, the posterior drawn from the prior."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nmda_bayes.inference.nuts.sample_posterior", _prior_as_posterior)
         patch.setattr("nmda_bayes.inference.fitting.PRIOR_DRAWS", 500)
-        return inference.fit(AnalysisSpec.from_dict(content), load_evidence(pd.DataFrame(rows)))
+        return inference.fit(spec, evidence)
 
 
 def _prior_as_posterior(

@@ -41,7 +41,7 @@ def test_equations_have_the_time_course_and_shared_errors(page):
 
 def test_remaining_effect_and_uninformative_data(page):
     text = spaced(page[page.index('id="duration"') :])
-    assert "uninformative about log_half_life" in text
+    assert "uninformative about log half life" in text
     assert "left after 24 h" in text
     assert "95% CrIs" in text
 

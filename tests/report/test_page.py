@@ -18,7 +18,7 @@ from tests.report import browser
 from tests.report.conftest import BENEFIT_RISK, SCRIPT, emax, flat_rows, prior, quick_fit
 
 ORDER = [
-    "convergence", "key-results", "data", "model", "priors", "effects", "networks", "window",
+    "key-results", "convergence", "data", "model", "priors", "effects", "networks", "window",
     "prior-sensitivity", "predictive", "certainty", "provenance",
 ]  # fmt: skip
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -45,7 +45,9 @@ def test_each_outcome_has_one_cell(results: xr.Dataset):
     section = variant_section(report(results))
     assert section.key == "sensitivity"
     assert "3 variants of this analysis" in text_of(section)
-    assert text_of(section).count("in the base case, ") == 4
+    # Of two outcomes: the effect, its direction, and the probability of meeting both targets.
+    assert text_of(section).count("in the base case, ") == 6
+    assert text_of(section).count("Pr(both targets met)") == 2
 
 
 def test_variants_of_another_analysis_are_flagged(

@@ -136,10 +136,11 @@ class TestIssues:
         assert {issue.file for issue in issues} == {"what_if.toml"}
 
     def test_impossible_variants_are_errors_only_if_named(self, designs):
-        wrong = {"v": {"why": "so", "exclude": {"agent": ["placebo"]}}}
+        # Without placebo alone, a trial of two doses still informs the curve.
+        wrong = {"v": {"why": "so", "exclude": {"agent": ["placebo", "ketamine"]}}}
         (issue, *_) = issues_when(lambda: plan(designs, variants=wrong), SpecError)
         assert issue.column.startswith("variants.v.")
-        rule = {"among": [["placebo"]], "key": "exclude.agent", "why": "so"}
+        rule = {"among": [["placebo", "ketamine"]], "key": "exclude.agent", "why": "so"}
         result = plan(designs, generate={"choice": rule})
         (impossible,) = [v for v in result.variants.values() if v.impossible]
         assert impossible.design is None

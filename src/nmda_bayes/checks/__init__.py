@@ -22,6 +22,7 @@ from nmda_bayes.checks.prior_influence import (
     prior_sensitivity,
     reported_parameters,
 )
+from nmda_bayes.inference.fit_files import remarks_of
 
 __all__ = [
     "PRIOR_ONLY",
@@ -56,8 +57,10 @@ class Diagnostics:
         One row per outcome and ``statistic``: the ``observed`` value, and the probabilities
         ``prior_p`` and ``posterior_p`` that a replicate is larger (ties count half).
     prior_sensitivity
-        One row per parameter: its power-scaling sensitivity to ``prior`` and ``likelihood``, and a
-        ``diagnosis``.
+        One row per parameter: its power-scaling sensitivity to ``prior``, ``baseline`` (priors of
+        baselines) and ``likelihood``, and a ``diagnosis``.
+    remarks
+        Draws and densities of the fit that could not be computed, or only in a range, with reasons.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Diagnostics:
     identifiability: pd.DataFrame
     predictive: pd.DataFrame
     prior_sensitivity: pd.DataFrame
+    remarks: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -111,4 +115,5 @@ def diagnose(fit: xr.DataTree) -> Diagnostics:
         identifiability=identifiability(fit),
         predictive=predictive_checks(fit),
         prior_sensitivity=prior_sensitivity(fit),
+        remarks=tuple(f"{name}: {remark}" for name, remark in remarks_of(fit).items()),
     )

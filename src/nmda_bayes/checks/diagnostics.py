@@ -141,10 +141,13 @@ STATISTICS = {"": CONTINUOUS, "n": COUNTS, "person_time": RATES}
 
 
 def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
-    """Probability that a statistic of replicated data exceeds the observed one."""
+    """Probability that a statistic of replicated data exceeds the observed one.
+
+    NaN where the fit has no such replicates.
+    """
     spec = spec_of(fit)
     groups = {
-        name: fit[name].to_dataset()
+        name: fit[name].to_dataset() if name in fit.children else None
         for name in ("observed_data", "prior_predictive", "posterior_predictive")
     }
     rows = []
@@ -153,12 +156,18 @@ def predictive_checks(fit: xr.DataTree) -> pd.DataFrame:
             suffix = ", responders" if form.report_format == RESPONDER_REPORT else ""
             observed, *replicates = (
                 group[form.variable].transpose(*SAMPLE, ..., missing_dims="ignore").to_numpy()
+                if group is not None
+                else None
                 for group in groups.values()
             )
+            if observed is None:
+                continue
             for label, statistic in STATISTICS[form.at_risk].items():
                 value = float(statistic(observed.astype(float), form.design))
                 p_values = (
-                    _tail_probability(statistic(draws.astype(float), form.design), value)
+                    float("nan")
+                    if draws is None
+                    else _tail_probability(statistic(draws.astype(float), form.design), value)
                     for draws in replicates
                 )
                 rows.append((outcome, label + suffix, value, *p_values))

@@ -10,14 +10,17 @@ import arviz_stats
 import numpy as np
 import pandas as pd
 import xarray as xr
+from arviz_base import dataset_to_dataframe
 
 from nmda_bayes.checks.diagnostics import coordinate_labels, psis
 from nmda_bayes.components.curves import LOG_PREFIX
 from nmda_bayes.design import original_agent
-from nmda_bayes.dims import AGENT, SAMPLE, SEPARATOR, scoped_name
+from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, SAMPLE, SEPARATOR, scoped_name
 from nmda_bayes.estimands import dose_range, spec_of
 from nmda_bayes.model import BIAS_SHIFT, HARM_BASELINE, OFFSET, SELECTION_MOMENTS
 from nmda_bayes.runtime import silence_logger
+from nmda_bayes.spec.outcome import PREFIX
+from nmda_bayes.spec.rules import BASELINE
 
 PRIOR_ONLY: Final = "prior only"
 WEAK: Final = "weakly informed"
@@ -27,7 +30,7 @@ SINGLETON_CLASSES: Final = (
 )
 ONE_CLASS: Final = "a single class of agents: prior only"
 OTHER_CURVE: Final = "not a parameter of this agent's curve: prior only"
-NO_TRIAL: Final = "no trial: from the other agents and the prior"
+NO_TRIAL: Final = "no trial: from the other agents or conditions, and the prior"
 
 #: Overlaps, over bins of equal prior probability. Two samples of one distribution overlap by about
 #: 0.96, and a centred posterior of half the prior's SD by 0.68: above 0.7 the data did not even
@@ -55,9 +58,12 @@ def reported_parameters(fit: xr.DataTree) -> list[str]:
 
 
 def identifiability(fit: xr.DataTree) -> pd.DataFrame:
-    """Compare every parameter's posterior with its prior."""
+    """Compare every parameter's posterior with its prior; no rows without draws of the prior."""
+    columns = ["variable", "at", "prior_sd", "posterior_sd", "overlap", "conclusion"]
+    if "prior" not in fit.children:
+        return pd.DataFrame(columns=columns)
     prior, posterior = fit["prior"].to_dataset(), fit["posterior"].to_dataset()
-    untested, unidentified = _untested_agents(fit), _unidentified_sds(fit)
+    untested, unidentified = _untested_cells(fit), _unidentified_sds(fit)
     spec = spec_of(fit)
     curves = {
         "" if spec.single_outcome else name: part.shape for name, part in spec.outcomes.items()
@@ -65,9 +71,9 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
     rows = []
     for name in reported_parameters(fit):
         outcome, _, parameter = name.rpartition(SEPARATOR)
-        for at, agent, before, after in zip(
+        for at, (agent, condition), before, after in zip(
             coordinate_labels(posterior[name]),
-            _agents(posterior[name]),
+            _cells(posterior[name]),
             _draws_by_scalar(prior[name]),
             _draws_by_scalar(posterior[name]),
             strict=True,
@@ -77,12 +83,11 @@ def identifiability(fit: xr.DataTree) -> pd.DataFrame:
                 conclusion = OTHER_CURVE
             elif name in unidentified:
                 conclusion = unidentified[name]
-            elif (outcome, agent) in untested:
+            elif (outcome, agent, condition) in untested:
                 conclusion = NO_TRIAL
             else:
                 conclusion = _overlap_label(overlap)
             rows.append((name, at, _robust_sd(before), _robust_sd(after), overlap, conclusion))
-    columns = ["variable", "at", "prior_sd", "posterior_sd", "overlap", "conclusion"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -107,11 +112,15 @@ def _draws_by_scalar(array: xr.DataArray) -> np.ndarray:
     return np.asarray(stacked.reshape(-1, stacked.shape[-2] * stacked.shape[-1]))
 
 
-def _agents(array: xr.DataArray) -> list[str]:
-    """The agent of each scalar, in the order of `coordinate_labels`; empty without that dim."""
+def _cells(array: xr.DataArray) -> list[tuple[str, str]]:
+    """Agent and condition of each scalar, in the order of `coordinate_labels`; empty if none."""
     draw = array.isel(dict.fromkeys(SAMPLE, 0), drop=True)
-    labels = draw[AGENT] if AGENT in draw.dims else xr.DataArray("")
-    return list(map(str, labels.broadcast_like(draw).transpose(*draw.dims).to_numpy().ravel()))
+    columns = []
+    for dim in (AGENT, CONDITION):
+        labels = draw[dim] if dim in draw.dims else xr.DataArray("")
+        values = labels.broadcast_like(draw).transpose(*draw.dims).to_numpy().ravel()
+        columns.append([str(value) for value in values])
+    return list(zip(*columns, strict=True))
 
 
 def _robust_sd(draws: np.ndarray) -> float:
@@ -138,11 +147,18 @@ def _unidentified_sds(fit: xr.DataTree) -> dict[str, str]:
     }
 
 
-def _untested_agents(fit: xr.DataTree) -> set[tuple[str, str]]:
-    """Pairs of outcome prefix and agent without a trial."""
-    single = spec_of(fit).single_outcome
-    trials = dose_range(fit)["trials"].sum("condition").to_series()
-    return {("" if single else outcome, agent) for outcome, agent in trials[trials == 0].index}
+def _untested_cells(fit: xr.DataTree) -> set[tuple[str, str, str]]:
+    """Outcome prefix, agent and condition without a trial; empty for all agents or conditions."""
+    single, trials = spec_of(fit).single_outcome, dose_range(fit)["trials"]
+    untested = set()
+    for summed in ([], [CONDITION], [AGENT]):
+        counts = trials.sum(summed).to_series()
+        names = counts.index.names
+        for labels in counts[counts == 0].index:
+            place = dict(zip(names, labels, strict=True))
+            outcome = "" if single else place[OUTCOME]
+            untested.add((outcome, place.get(AGENT, ""), place.get(CONDITION, "")))
+    return untested
 
 
 # Power-scaling: how the posterior changes if priors or likelihood are raised to a power.
@@ -150,7 +166,10 @@ def _untested_agents(fit: xr.DataTree) -> set[tuple[str, str]]:
 #: Weaker, unchanged and stronger: close enough to 1 for reliable weights in the primary analysis.
 POWERS: Final = (0.67, 1.0, 1.5)
 COMPONENT, POWER = "component", "power"
-PRIOR, LIKELIHOOD = "prior", "likelihood"
+PRIOR, BASELINES, LIKELIHOOD = "prior", "baseline", "likelihood"
+#: From this power-scaling sensitivity on a parameter is flagged (the limit of arviz-stats).
+SENSITIVE: Final = 0.05
+BASELINE_SENSITIVE: Final = "sensitive to the priors of baselines"
 
 
 def power_scaling(fit: xr.DataTree, powers: Sequence[float] = POWERS) -> xr.Dataset:
@@ -168,7 +187,8 @@ def power_scaling(fit: xr.DataTree, powers: Sequence[float] = POWERS) -> xr.Data
     xr.Dataset
         ``weight`` (component, power, chain, draw): weights that sum to 1 over the draws, smoothed
         by PSIS; ``k_hat`` (component, power): weights are unreliable above 0.7. The components are
-        ``prior`` (all priors but those of baselines) and ``likelihood``.
+        ``prior`` (all priors but those of baselines), ``baseline`` (those of baselines, where there
+        are any) and ``likelihood``.
 
     References
     ----------
@@ -178,12 +198,11 @@ def power_scaling(fit: xr.DataTree, powers: Sequence[float] = POWERS) -> xr.Data
     --------
     >>> scaled = nb.power_scaling(fit, powers=(0.8, 1.25))
     >>> dict(scaled["k_hat"].sizes)
-    {'component': 2, 'power': 2}
+    {'component': 3, 'power': 2}
     """
-    log_densities = {
-        PRIOR: fit["log_prior"].to_dataset()[_scaled_priors(fit)],
-        LIKELIHOOD: fit["log_likelihood"].to_dataset(),
-    }
+    priors = fit["log_prior"].to_dataset()
+    log_densities = {name: priors[of] for name, of in _prior_groups(fit).items()}
+    log_densities[LIKELIHOOD] = fit["log_likelihood"].to_dataset()
     weights = []
     for log_density in map(_total, log_densities.values()):
         scaled = [_power_weights(log_density, power) for power in powers]
@@ -191,8 +210,16 @@ def power_scaling(fit: xr.DataTree, powers: Sequence[float] = POWERS) -> xr.Data
     return xr.concat(weights, xr.Variable(COMPONENT, list(log_densities)))
 
 
-def _scaled_priors(fit: xr.DataTree) -> list[str]:
-    return [n for n in map(str, fit["log_prior"].data_vars) if not n.endswith("baseline")]
+def _prior_groups(fit: xr.DataTree) -> dict[str, list[str]]:
+    """Names of the priors that are scaled together: those of baselines apart from all others."""
+    names = list(map(str, fit["log_prior"].data_vars))
+    of_baselines = [
+        name
+        for name in names
+        if name.rpartition(SEPARATOR)[2].removeprefix(PREFIX + "harm_").startswith(BASELINE)
+    ]
+    groups = {PRIOR: [n for n in names if n not in of_baselines], BASELINES: of_baselines}
+    return {group: members for group, members in groups.items() if members}
 
 
 def _total(log_densities: xr.Dataset) -> xr.DataArray:
@@ -207,28 +234,43 @@ def _power_weights(log_density: xr.DataArray, power: float) -> xr.Dataset:
 
 
 def prior_sensitivity(fit: xr.DataTree) -> pd.DataFrame:
-    """Power-scaling sensitivity of each parameter to its prior and to the likelihood."""
+    """Power-scaling sensitivity of each parameter to priors, baselines' priors and likelihood."""
     parameters = reported_parameters(fit)
+    if not {"log_prior", "log_likelihood"} <= set(fit.children):
+        return _no_prior_sensitivity(fit, parameters, "could not be computed (no log densities)")
     with warnings.catch_warnings(), silence_logger("arviz_stats"):
         # A Pareto k above its limit warns for every variable; `power_scaling` reports it.
         warnings.simplefilter("ignore", UserWarning)
         try:
+            groups = _prior_groups(fit)
             table = arviz_stats.psense_summary(
-                fit, var_names=parameters, prior_var_names=_scaled_priors(fit)
+                fit, var_names=parameters, prior_var_names=groups[PRIOR]
             )
+            if BASELINES in groups:
+                scaled = arviz_stats.psense(
+                    fit, var_names=parameters, group=PRIOR, group_var_names=groups[BASELINES]
+                ).expand_dims({COMPONENT: [BASELINES]})
+                of_baselines = dataset_to_dataframe(scaled, sample_dims=[COMPONENT]).T
+                table[BASELINES] = of_baselines[BASELINES].round(3)
         except ValueError as error:
             # Constant draws have no tail to smooth (arviz-stats 1.3). Such a fit fails its
             # convergence checks, and its report is still written.
-            posterior = fit["posterior"].to_dataset()
-            names = [
-                f"{name}[{', '.join(part.partition('=')[2] for part in at.split(', '))}]"
-                if at
-                else name
-                for name in parameters
-                for at in coordinate_labels(posterior[name])
-            ]
-            diagnosis = f"could not be computed ({error})"
-            return pd.DataFrame(
-                {"variable": names, "prior": np.nan, "likelihood": np.nan, "diagnosis": diagnosis}
-            )
+            return _no_prior_sensitivity(fit, parameters, f"could not be computed ({error})")
+    columns = [PRIOR, BASELINES, LIKELIHOOD, "diagnosis"]
+    table = table.reindex(columns=columns)  # NaN where the model has no baselines
+    sensitive = (table[BASELINES] >= SENSITIVE) & ~table["diagnosis"].str.contains("potential")
+    table.loc[sensitive, "diagnosis"] = BASELINE_SENSITIVE
     return table.rename_axis("variable").reset_index()
+
+
+def _no_prior_sensitivity(
+    fit: xr.DataTree, parameters: Sequence[str], diagnosis: str
+) -> pd.DataFrame:
+    posterior = fit["posterior"].to_dataset()
+    names = [
+        f"{name}[{', '.join(part.partition('=')[2] for part in at.split(', '))}]" if at else name
+        for name in parameters
+        for at in coordinate_labels(posterior[name])
+    ]
+    unknown = dict.fromkeys((PRIOR, BASELINES, LIKELIHOOD), np.nan)
+    return pd.DataFrame({"variable": names, **unknown, "diagnosis": diagnosis})

@@ -16,7 +16,7 @@ from nmda_bayes.estimands.effects import (
     residual_deviance,
     study_effects,
 )
-from nmda_bayes.estimands.fit_access import design_of, dose_range, spec_of
+from nmda_bayes.estimands.fit_access import design_of, spec_of
 from nmda_bayes.estimands.network import (
     compare_direct_indirect,
     inconsistency,
@@ -37,6 +37,12 @@ from nmda_bayes.estimands.regimens import (
 )
 from nmda_bayes.estimands.response import absolute_risk, dose_response, linear_response
 from nmda_bayes.estimands.shrinkage import describe_shrinkage, shrinkage_by_cell
+from nmda_bayes.estimands.tested_doses import (
+    commonest_dose,
+    comparison_doses,
+    dose_range,
+    tested_doses,
+)
 from nmda_bayes.estimands.time import (
     effect_duration,
     effect_over_time,
@@ -49,8 +55,10 @@ __all__ = [
     "absolute_risk",
     "bias_adjusted_effects",
     "compare_direct_indirect",
-    "compare_with_published",
+    "commonest_dose",
     "compare_agents",
+    "compare_with_published",
+    "comparison_doses",
     "describe_regimens",
     "describe_shrinkage",
     "design_of",
@@ -80,6 +88,7 @@ __all__ = [
     "spec_of",
     "study_effects",
     "subnetworks",
+    "tested_doses",
     "therapeutic_window",
     "unrelated_means",
     "with_node_split",

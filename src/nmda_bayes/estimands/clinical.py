@@ -239,8 +239,9 @@ def therapeutic_window(
     xr.Dataset
         ``p_benefit``, ``p_risk``, ``p_both``, dims agent, condition, dose; and the draws ``gain``
         (larger is better, in the benefit's units) and ``added_risk``, with chain and draw.
-        Coordinates ``trials_benefit``, ``trials_harm`` (agent, condition) and ``extrapolated``
-        (agent, dose), True where the dose exceeds the tested doses of either outcome.
+        Coordinates ``trials_benefit``, ``trials_harm`` (agent, condition); with dose
+        ``extrapolated``, above the doses tested there for either outcome, and ``tested``, whether
+        an arm with either outcome had that dose.
 
     Raises
     ------
@@ -270,6 +271,7 @@ def therapeutic_window(
         "trials_benefit": benefit["trials"],
         "trials_harm": harm["trials"],
         "extrapolated": benefit["extrapolated"] | harm["extrapolated"],
+        "tested": benefit["tested"] | harm["tested"],
     }
     result = result.assign_coords({k: v.reset_coords(drop=True) for k, v in coords.items()})
     result = result.assign_coords(fit["design/labels"].to_dataset().data_vars)

@@ -39,6 +39,7 @@ from nmda_bayes.dims import (
     STUDY,
     positions_in,
     study_of,
+    words_of,
 )
 from nmda_bayes.errors import Issue, SpecError, suggest_match
 from nmda_bayes.estimands.fit_access import (
@@ -52,6 +53,7 @@ from nmda_bayes.estimands.fit_access import (
     spec_of,
     variable_name,
 )
+from nmda_bayes.estimands.tested_doses import doses_of_arms
 from nmda_bayes.model import BIAS_SHIFT, OFFSET, SHIFTED_ARM, Outcome, model_outcomes
 from nmda_bayes.model.bias import benefit_sign
 from nmda_bayes.model.selection import (
@@ -254,8 +256,9 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         reason in ``raw_note`` where not estimable); ``shrunk`` (chain, draw, arm), the estimate
         after partial pooling; ``predicted`` (chain, draw, arm), for a new trial of that agent,
         condition and exposure. Differences are on the linear predictor. Coordinates ``study``,
-        ``agent``, ``condition``, ``exposure`` and ``comparator``; attributes ``link``, ``label``
-        and ``scale``.
+        ``agent``, ``condition`` (with their labels), ``exposure``, ``comparator``, and with a dose
+        axis ``dose_text``; attributes ``link``, ``label``, ``scale``,
+        ``ratio`` (what the exponential of a difference is, if it is one) and ``correlation``.
 
     Examples
     --------
@@ -288,13 +291,31 @@ def study_effects(fit: xr.DataTree, outcome: str) -> xr.Dataset:
         },
         coords={ARM: labels.astype(object)}
         | {c: (ARM, design[c].to_numpy()[active]) for c in columns}
+        | _words_of_arms(fit, outcome, active)
         | {"comparator": (ARM, design["agent"].to_numpy()[reference])},
         attrs={
             "link": link.name,
             "label": part.label or outcome,
             "scale": link.effect or part.unit or "difference",
+            "ratio": link.ratio,
+            "correlation": int(link.correlation),
         },
     )
+
+
+def _words_of_arms(fit: xr.DataTree, outcome: str, positions: np.ndarray) -> dict[str, Any]:
+    """Labels of the agents and conditions of arms, and their doses with units."""
+    arms = design_of(fit, outcome).isel({ARM: positions})
+    labels = fit["design/labels"].to_dataset()
+    words: dict[str, Any] = {}
+    for dim in (AGENT, CONDITION):
+        known = labels[f"{dim}_label"].to_series().to_dict()
+        texts = [str(known.get(name, words_of(str(name)))) for name in arms[dim].to_numpy()]
+        words[f"{dim}_label"] = (ARM, np.array(texts, object))
+    if spec_of(fit).outcomes[outcome].shape.needs_dose:
+        doses = doses_of_arms(fit, outcome, positions)
+        words["dose_text"] = (ARM, np.array(doses, object))
+    return words
 
 
 def reference_pairs(design: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Read access to a fit: its spec, designs, labels, parameters, and the doses that were tested."""
+"""Read access to a fit: its spec, designs, labels and parameters."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.likelihoods import LIKELIHOODS
-from nmda_bayes.components.links import Link
+from nmda_bayes.components.links import Link, link_of_unit
 from nmda_bayes.design import agent_mask, outcome_covariates
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, DRAW, OUTCOME, SAMPLE, scoped_name
+from nmda_bayes.dims import DRAW, SAMPLE, scoped_name
 from nmda_bayes.errors import Issue, SpecError, suggest_match
 from nmda_bayes.spec import AnalysisSpec
 from nmda_bayes.spec.analysis import WindowSpec
 from nmda_bayes.spec.rules import BASELINE
-
-#: Number of positive doses on a default grid: a smooth curve at print size.
-GRID = 48
-#: A dose counts as tested up to this relative error: grids pass through the highest dose.
-TOLERANCE = 1e-6
 
 CovariateValues = Mapping[str, float]
 
@@ -73,8 +67,9 @@ def posterior_draws(fit: xr.DataTree, outcome: str, name: str) -> xr.DataArray:
 
 
 def link_of(spec: AnalysisSpec, outcome: str) -> Link:
-    """Look up the link of an outcome's likelihood."""
-    return LIKELIHOODS[spec.outcomes[outcome].likelihood].link
+    """Look up the link of an outcome's likelihood; of contrasts, that of their measure."""
+    part = spec.outcomes[outcome]
+    return link_of_unit(LIKELIHOODS[part.likelihood].link, part.unit)
 
 
 def is_risk(spec: AnalysisSpec, outcome: str) -> bool:
@@ -87,38 +82,7 @@ def agent_membership(agents: xr.DataArray) -> Callable[[Sequence[str]], xr.DataA
     return lambda members: agents.copy(data=agent_mask(agents.to_numpy(), members))
 
 
-# Doses that were tested.
-
-
-def dose_range(fit: xr.DataTree) -> xr.Dataset:
-    """Count trials by outcome, agent and condition, and find the range of exposures by agent.
-
-    A trial counts if it compares exposures; a single arm counts where baselines are pooled.
-    """
-    spec = spec_of(fit)
-    agents, conditions = labels_of(fit, AGENT), labels_of(fit, CONDITION)
-    shape = (len(spec.outcomes), len(agents), len(conditions))
-    trials = np.zeros(shape, dtype=int)
-    low, high = np.full(shape[:2], np.nan), np.full(shape[:2], np.nan)
-    for o, outcome in enumerate(spec.outcomes):
-        frame = design_of(fit, outcome)[["study", "agent", "condition", "exposure"]].to_dataframe()
-        if not pools_baselines(spec, outcome):
-            # Two arms of an agent at equal exposure (bolus and infusion) are no comparison.
-            exposures = frame.drop_duplicates(["study", "agent", "exposure"])
-            frame = frame[frame["study"].map(exposures.groupby("study").size()) > 1]
-        active = frame[frame["exposure"] > 0]
-        ranges = active.groupby("agent")["exposure"].agg(["min", "max"]).reindex(agents)
-        low[o], high[o] = ranges["min"], ranges["max"]
-        counts = active.groupby(["agent", "condition"])["study"].nunique().unstack("condition")
-        trials[o] = counts.reindex(index=agents, columns=conditions).fillna(0)
-    return xr.Dataset(
-        {
-            "trials": ((OUTCOME, AGENT, CONDITION), trials),
-            "tested_from": ((OUTCOME, AGENT), low),
-            "tested_to": ((OUTCOME, AGENT), high),
-        },
-        coords={OUTCOME: list(spec.outcomes), AGENT: agents, CONDITION: conditions},
-    )
+# Doses and baselines.
 
 
 def pools_baselines(spec: AnalysisSpec, outcome: str) -> bool:
@@ -127,39 +91,15 @@ def pools_baselines(spec: AnalysisSpec, outcome: str) -> bool:
     return baseline is not None and baseline.pooling != "independent"
 
 
-def is_extrapolated(exposure: Any, tested_to: Any) -> Any:
-    """Whether exposures exceed the highest tested exposure; True where none was tested."""
-    return ~(exposure <= tested_to * (1 + TOLERANCE))
-
-
 def typical(exposure: xr.DataArray) -> xr.DataArray:
     """Take the posterior median of an exposure that has draws."""
     return exposure.median(SAMPLE) if DRAW in exposure.dims else exposure
-
-
-def default_dose_grid(fit: xr.DataTree) -> xr.DataArray:
-    """Make a dose grid from 0 to 1.5 times the highest tested dose, through each agent's highest.
-
-    Without any tested dose it runs around 1, the unit.
-    """
-    tested = dose_range(fit)
-    starts, ends = (tested[k].to_numpy() for k in ("tested_from", "tested_to"))
-    ends = ends[np.isfinite(ends)]
-    low, high = (np.nanmin(starts) / 4, ends.max() * 1.5) if len(ends) else (0.25, 1.5)
-    values = np.unique([0.0, *np.geomspace(low, high, GRID - 1), *ends])
-    return xr.DataArray(values, dims=DOSE, coords={DOSE: values})
 
 
 def shares_dose_axis(spec: AnalysisSpec) -> bool:
     """Whether a number on the dose axis means the same dose for every outcome."""
     exposures = {o.exposure for o in spec.outcomes.values() if o.shape.needs_dose}
     return len(exposures) <= 1 or all(EXPOSURES[name].relative for name in exposures)
-
-
-def exposure_axis_label(spec: AnalysisSpec) -> str:
-    """Write the dose axis's label."""
-    axes = (EXPOSURES[outcome.exposure].axis for outcome in spec.outcomes.values())
-    return "; ".join(dict.fromkeys(axes))
 
 
 # Baseline risk and the therapeutic window.

@@ -149,10 +149,12 @@ def subnetworks(fit: xr.DataTree, outcome: str) -> pd.DataFrame:
 
 # League table.
 
-Scale = Literal["difference", "ratio", "OR", "RR", "RD"]
+Scale = Literal["difference", "ratio", "OR", "RR", "RD", "correlation"]
 DIFFERENCE, RATIO, ODDS_RATIO, RISK_RATIO, RISK_DIFFERENCE = "difference", "ratio", "OR", "RR", "RD"
+CORRELATION = "correlation"
 #: The value of no effect on each scale.
 NULL = {DIFFERENCE: 0.0, RATIO: 1.0, ODDS_RATIO: 1.0, RISK_RATIO: 1.0, RISK_DIFFERENCE: 0.0}
+NULL |= {CORRELATION: 0.0}
 EXTRAPOLATED = "extrapolated"
 
 
@@ -178,8 +180,8 @@ def league_table(
     condition
         May be omitted if the model gives all conditions the same effects.
     scale
-        ``difference`` (linear predictor), ``ratio`` (its exponential), or for risks ``OR``, ``RR``
-        or ``RD``; the natural one by default.
+        ``difference`` (linear predictor), ``ratio`` (its exponential), for risks ``OR``, ``RR`` or
+        ``RD``, for Fisher's z ``correlation``; the natural one by default.
     baseline_risk
         Risk at dose 0, for ``RR`` and ``RD``; by default ``window.baseline_risk`` of the spec.
 
@@ -225,7 +227,10 @@ def league_table(
     extrapolated = effects["extrapolated"].reset_coords(drop=True)
     league["extrapolated"] = extrapolated | extrapolated.rename({AGENT: COMPARATOR})
     league = league.assign_coords(
-        {name: effects[name].reset_coords(drop=True) for name in ("dose", "label")}
+        {
+            name: effects[name].reset_coords(drop=True)
+            for name in ("dose", "dose_text", "tested", "label")
+        }
     )
     league.attrs |= {
         **effects.attrs,
@@ -249,12 +254,17 @@ def _scale(
     spec = spec_of(fit)
     link, unit = link_of(spec, outcome), spec.outcomes[outcome].unit
     natural: Scale = "OR" if link is LOGIT else "ratio" if link.ratio else "difference"
+    if link.correlation:
+        natural = "correlation"
     selected = scale or natural
     available = [DIFFERENCE, RATIO, *([ODDS_RATIO] if link is LOGIT else [])]
+    available += [CORRELATION] if link.correlation else []
     available += [RISK_RATIO, RISK_DIFFERENCE] if link.probability else []
     if selected not in available:
         hint = f"Use one of: {', '.join(available)}."
         raise spec_error("E820", f"outcome '{outcome}' has no scale '{selected}'", hint, "scale")
+    if selected == CORRELATION:
+        return selected, selected, None
     if selected == DIFFERENCE:
         return selected, link.effect or (f"difference in {unit}" if unit else selected), None
     if selected in (RATIO, ODDS_RATIO):
@@ -273,6 +283,8 @@ def _on_scale(
 ) -> xr.DataArray:
     if scale == DIFFERENCE:
         return difference
+    if scale == CORRELATION:
+        return xr.apply_ufunc(np.tanh, difference)
     if scale in (RATIO, ODDS_RATIO) or baseline is None:
         return xr.apply_ufunc(np.exp, difference)
     risk = absolute_risk(effects, baseline, link)
@@ -292,11 +304,12 @@ def league_frame(league: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        ``agent, comparator`` (labels), ``median, lower, upper``, ``p_better`` if known, ``trials``,
-        ``evidence`` and ``remark``; attributes as the table's.
+        ``agent, comparator`` (labels), ``doses``, ``median, lower, upper``, ``p_better`` if known,
+        ``trials``, ``evidence`` and ``remark``; attributes as the table's.
     """
     labels = [str(x) for x in league["label"].to_numpy()]
     numbers = [k for k in ("median", "lower", "upper", "p_better") if k in league]
+    doses = league["dose_text"].to_numpy() if "dose_text" in league.coords else [""] * len(labels)
     rows = []
     for i, agent in enumerate(labels):
         for j, comparator in enumerate(labels[:i]):
@@ -304,10 +317,12 @@ def league_frame(league: xr.Dataset) -> pd.DataFrame:
             evidence = str(cell["evidence"].item())
             remarks = [PRIOR_ONLY] if evidence == PRIOR_ONLY else []
             remarks += [EXTRAPOLATED] if bool(cell["extrapolated"]) else []
+            remarks += [_untested(league, (i, j))] if _untested(league, (i, j)) else []
             rows.append(
                 {
                     "agent": agent,
                     "comparator": comparator,
+                    "doses": " vs ".join(str(doses[k]) or "no dose" for k in (i, j)),
                     **{k: float(cell[k]) for k in numbers},
                     "trials": int(cell["trials"]),
                     "evidence": evidence,
@@ -319,9 +334,20 @@ def league_frame(league: xr.Dataset) -> pd.DataFrame:
     return frame
 
 
+def _untested(league: xr.Dataset, pair: tuple[int, int]) -> str:
+    """Name the agents of a pair whose dose no trial had."""
+    if "tested" not in league.coords:
+        return ""
+    tested, above = league["tested"].to_numpy(), league["extrapolated"].to_numpy().diagonal()
+    names = [str(league["label"].to_numpy()[k]) for k in pair if not (tested[k] or above[k])]
+    return f"not a tested dose: {' and '.join(names)}" if names else ""
+
+
 # Ranks.
 
 RANK = "rank"
+#: Coordinates of effects that ranks keep.
+RANKED = ("dose", "dose_text", "label", "extrapolated", "tested")
 CAUTION = (
     "Ranks do not show how far apart agents are: differences may be too small to matter, and an"
     " imprecisely estimated agent can rank both first and last."
@@ -406,7 +432,7 @@ def rank_agents(
             "evidence": league["evidence"].sel({COMPARATOR: spec.reference}, drop=True),
         }
     )
-    ranking = ranking.assign_coords({k: effects[k] for k in ("dose", "label", "extrapolated")})
+    ranking = ranking.assign_coords({k: effects[k] for k in RANKED})
     ranking = ranking.drop_vars(COMPARATOR, errors="ignore")
     ranking.attrs = {**league.attrs, "better": direction, "caution": _caution(league, ranking)}
     return ranking

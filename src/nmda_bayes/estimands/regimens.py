@@ -25,11 +25,8 @@ from nmda_bayes.design.pk_exposure import PUBLISHED_UNCERTAINTY, PKModels, pk_mo
 from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DRAW, OUTCOME, SAMPLE, SEPARATOR
 from nmda_bayes.errors import InputError, Issue, SpecError
 from nmda_bayes.estimands.fit_access import (
-    TOLERANCE,
     baseline_for_risks,
     curve_parameters,
-    dose_range,
-    is_extrapolated,
     labels_of,
     link_of,
     spec_error,
@@ -45,6 +42,7 @@ from nmda_bayes.estimands.response import (
     to_natural_scale,
     window_probabilities,
 )
+from nmda_bayes.estimands.tested_doses import TOLERANCE, dose_range, is_extrapolated
 from nmda_bayes.intervals import INTERVAL_TEXT, credible_interval
 from nmda_bayes.pk import PKModel
 from nmda_bayes.pk.exposures import ArmBatch, ArmSchedule
@@ -156,6 +154,12 @@ class RegimenQuery:
             hint = f"Routes: {', '.join(routes)}." if routes else "Add one to the spec and refit."
             message = f"the fit has no pharmacokinetic model of '{agent}' ({route})"
             issues.append(Issue("E842", message, hint, column="route"))
+        if kinetics is None and not issues:
+            message = (
+                "no outcome has a concentration as exposure, and regimens differ in nothing else"
+            )
+            hint = "Use one, as in models/concentration.toml."
+            issues.append(Issue("E841", message, hint, column="exposure"))
         if issues or kinetics is None:
             raise SpecError(issues)
         return cls(fit, spec, kinetics, agent, condition or conditions[0], route)
@@ -489,7 +493,7 @@ def _tested_text(part: xr.Dataset) -> str:
     if not trials:
         text = "no trial in this condition: predicted from other conditions and the prior"
     if not np.isfinite(low):
-        return f"{text}; no trial of the agent in any condition (prior only)."
+        return f"{text}; no tested dose."
     return f"{text}; tested range {low:.3g}-{high:.3g} ({part['axis'].item()})."
 
 

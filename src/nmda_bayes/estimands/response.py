@@ -15,18 +15,14 @@ import xarray as xr
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.links import LOGIT, Link, risk_at_effect
 from nmda_bayes.design import original_agent
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE, words_of
 from nmda_bayes.errors import SpecError
 from nmda_bayes.estimands.fit_access import (
     CovariateValues,
     agent_membership,
     baseline_for_risks,
     curve_parameters,
-    default_dose_grid,
     design_of,
-    dose_range,
-    exposure_axis_label,
-    is_extrapolated,
     labels_of,
     link_of,
     posterior_draws,
@@ -35,17 +31,25 @@ from nmda_bayes.estimands.fit_access import (
     unknown_label,
     window_of,
 )
+from nmda_bayes.estimands.tested_doses import (
+    default_dose_grid,
+    dose_range,
+    dose_words,
+    exposure_axis_label,
+    is_extrapolated,
+    is_tested,
+)
 from nmda_bayes.spec import AnalysisSpec
 
 #: Natural scales of an effect.
-DIFFERENCE, RISK, RATIO = "difference", "risk", "ratio"
+DIFFERENCE, RISK, RATIO, CORRELATION = "difference", "risk", "ratio", "correlation"
 
 Doses = Sequence[float] | np.ndarray | xr.DataArray | None
 #: One number on the exposure axis for all agents, or a number for each agent.
 CommonDose = float | Mapping[str, float] | None
 
 ALL_CONDITIONS = "all conditions combined"
-OWN_DOSE = "agent-specific doses"
+OWN_DOSE = "each at the dose beside its name"
 
 
 def dose_response(
@@ -73,10 +77,11 @@ def dose_response(
     -------
     xr.DataArray
         ``response``, dims outcome, agent, condition, dose, chain, draw. Coordinates over outcome:
-        ``scale`` (``difference`` from dose 0 in the outcome's units, absolute ``risk``, or
-        ``ratio`` of rates to dose 0), ``unit``, ``label``, ``link`` and ``better``;
-        ``trials`` (outcome, agent, condition), 0 where the curve is predicted from the others;
-        ``tested_from``, ``tested_to`` (outcome, agent) and ``extrapolated`` (outcome, agent, dose).
+        ``scale`` (``difference`` from dose 0 in the outcome's units, absolute ``risk``, ``ratio``
+        to dose 0, or ``correlation``), ``unit``, ``label``, ``link`` and ``better``;
+        over outcome, agent and condition ``trials``, 0 where the curve is predicted from the
+        others, and ``tested_from``, ``tested_to``; with dose ``tested``, whether an arm had that
+        dose, and ``extrapolated``, above the doses tested there.
 
     Raises
     ------
@@ -103,23 +108,35 @@ def dose_response(
     extrapolated = is_extrapolated(response[DOSE], tested["tested_to"]).transpose(..., DOSE)
     for coords in (outcome_coords(spec), tested.data_vars, labels.data_vars):
         response = response.assign_coords(coords)
-    response = response.assign_coords(extrapolated=extrapolated)
-    response.attrs = {"exposure_axis": exposure_axis_label(spec)}
+    had = is_tested(fit, response[DOSE].to_numpy())
+    response = response.assign_coords(extrapolated=extrapolated, tested=had)
+    response.attrs = {"exposure_axis": exposure_axis_label(fit)}
     if baseline is not None:
         response.attrs["baseline_risk"] = baseline
     return response.rename("response")
 
 
 def linear_response(
-    fit: xr.DataTree, outcome: str, dose: Doses = None, at: CovariateValues | None = None
+    fit: xr.DataTree,
+    outcome: str,
+    dose: Doses = None,
+    at: CovariateValues | None = None,
+    cell: Mapping[str, str] | None = None,
 ) -> xr.DataArray:
-    """Evaluate an outcome's curve on the linear predictor.
+    """Evaluate an outcome's curve on the linear predictor, in all cells or for an agent, condition.
 
     Dims agent, condition, dose, chain, draw.
     """
     curve = spec_of(fit).outcomes[outcome].shape
     theta = curve_parameters(fit, outcome, curve.parameters, at)
     labels = fit["design/labels"].to_dataset()
+    if cell:
+        selected = {dim: [label] for dim, label in cell.items()}
+        labels = labels.sel(selected)
+        theta = {
+            name: values.sel({dim: label for dim, label in selected.items() if dim in values.dims})
+            for name, values in theta.items()
+        }
     zeros = xr.zeros_like(labels[AGENT], float) + xr.zeros_like(labels[CONDITION], float)
     response = curve.response(_dose_grid(fit, dose), theta, np, agent_membership(labels[AGENT]))
     return (zeros + response).transpose(AGENT, CONDITION, DOSE, *SAMPLE)
@@ -141,15 +158,18 @@ def to_natural_scale(response: xr.DataArray, link: Link, baseline: float | None)
     """Convert differences on the linear predictor to a difference, risk or ratio."""
     if link.probability and baseline is not None:
         return absolute_risk(response, baseline, link)
-    if effect_scale(link) == RATIO:
-        ratio: xr.DataArray = xr.apply_ufunc(np.exp, response)
-        return ratio
+    if effect_scale(link) in (RATIO, CORRELATION):
+        function = np.exp if link.ratio else np.tanh
+        natural: xr.DataArray = xr.apply_ufunc(function, response)
+        return natural
     return response
 
 
 def effect_scale(link: Link) -> str:
     """Name the natural scale of a link's effects."""
-    return RISK if link.probability else RATIO if link.ratio else DIFFERENCE
+    if link.probability:
+        return RISK
+    return RATIO if link.ratio else CORRELATION if link.correlation else DIFFERENCE
 
 
 def absolute_risk(
@@ -167,12 +187,19 @@ def outcome_facts(spec: AnalysisSpec) -> pd.DataFrame:
         link = link_of(spec, name)
         rows[name] = {
             "label": part.label or name,
-            "unit": "probability" if link.probability else link.ratio or part.unit,
+            "unit": unit_of_effects(link, part.unit),
             "scale": effect_scale(link),
             "link": link.name,
             "better": part.better,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def unit_of_effects(link: Link, unit: str) -> str:
+    """Name the unit of effects on their natural scale."""
+    if link.probability:
+        return "probability"
+    return link.ratio or (CORRELATION if link.correlation else unit)
 
 
 def outcome_coords(spec: AnalysisSpec) -> dict[str, Any]:
@@ -201,7 +228,12 @@ def window_probabilities(
     enough = window.benefit_at_least if benefit_at_least is None else benefit_at_least
     acceptable = window.risk_at_most if risk_at_most is None else risk_at_most
     facts = outcome_facts(spec).loc[window.benefit]
-    at_zero = 0.0 if facts["scale"] == DIFFERENCE else baseline
+    benefit_link, unit = link_of(spec, window.benefit), facts["unit"]
+    if facts["scale"] in (RATIO, CORRELATION):
+        # The window's least benefit is on the scale of the linear predictor.
+        unit = benefit_link.effect
+        benefit = xr.apply_ufunc(np.log if benefit_link.ratio else np.arctanh, benefit)
+    at_zero = baseline if facts["scale"] == RISK else 0.0
     gain = at_zero - benefit if facts["better"] == "lower" else benefit - at_zero
     added_risk = harm - baseline
     is_enough, is_safe = gain >= enough, added_risk <= acceptable
@@ -218,7 +250,7 @@ def window_probabilities(
             "benefit_at_least": enough,
             "risk_at_most": acceptable,
             "baseline_risk": baseline,
-            "benefit_unit": facts["unit"],
+            "benefit_unit": unit,
             "benefit_label": facts["label"],
             "harm_label": spec.outcomes[window.harm].label or window.harm,
         },
@@ -240,36 +272,52 @@ def effects_at_dose(
     doses, dose_text = _doses(fit, outcome, dose)
     selected, condition_text = _condition(fit, outcome, condition)
     parts = [
-        linear_response(fit, outcome, [value])
-        .sel({AGENT: agent, CONDITION: selected})
-        .isel({DOSE: 0})
+        linear_response(fit, outcome, [value], cell={AGENT: agent, CONDITION: selected})
+        .squeeze([AGENT, CONDITION, DOSE])
         .reset_coords(drop=True)
         for agent, value in doses.items()
     ]
     labels = fit["design/labels"].to_dataset()["agent_label"].to_series()
-    tested_to = dose_range(fit)["tested_to"].sel({OUTCOME: outcome}).to_series()
     shape = spec.outcomes[outcome].shape
-    # An agent without trials has no tested dose to exceed; `evidence` reports that it has none.
-    extrapolated = [
-        shape.of(original_agent(a)).needs_dose
-        and a in tested_to.dropna()
-        and is_extrapolated(x, tested_to[a])
+    flags = {agent: _dose_flags(fit, outcome, agent, x, condition) for agent, x in doses.items()}
+    texts = {
+        a: dose_words(fit, outcome, a, x) if shape.of(original_agent(a)).needs_dose else ""
         for a, x in doses.items()
-    ]
+    }
     effects = xr.concat([xr.zeros_like(parts[0]), *parts], dim=AGENT).assign_coords(
         {
             AGENT: [spec.reference, *doses],
             "dose": (AGENT, [0.0, *doses.values()]),
-            "extrapolated": (AGENT, [False, *extrapolated]),
+            "dose_text": (AGENT, ["", *texts.values()]),
+            "extrapolated": (AGENT, [False, *(above for above, _ in flags.values())]),
+            "tested": (AGENT, [True, *(tested for _, tested in flags.values())]),
             "label": (AGENT, [_reference_label(fit), *(labels[a] for a in doses)]),
         }
     )
     effects.attrs = {
         "dose": dose_text,
         "condition": condition_text,
-        "exposure_axis": exposure_axis_label(spec) if shape.needs_dose else "",
+        "exposure_axis": exposure_axis_label(fit) if shape.needs_dose else "",
     }
     return effects.transpose(AGENT, *SAMPLE).rename("effect")
+
+
+def _dose_flags(
+    fit: xr.DataTree, outcome: str, agent: str, dose: float, condition: str | None
+) -> tuple[bool, bool]:
+    """Whether a dose is above those tested in the condition compared, and whether it was tested."""
+    if not spec_of(fit).outcomes[outcome].shape.of(original_agent(agent)).needs_dose:
+        return False, True
+    place = {OUTCOME: outcome, AGENT: agent}
+    tested_to = dose_range(fit)["tested_to"].sel(place)
+    tested = is_tested(fit, [dose]).sel(place)
+    where = evidence_condition(fit, outcome, condition)
+    if where is not None:
+        tested_to, tested = tested_to.sel({CONDITION: where}), tested.sel({CONDITION: where})
+    # An agent without a trial there has no tested dose to exceed; `evidence` reports that.
+    highest = float(tested_to.max())
+    above = np.isfinite(highest) and bool(is_extrapolated(dose, highest))
+    return above, bool(tested.any())
 
 
 def _reference_label(fit: xr.DataTree) -> str:
@@ -279,7 +327,7 @@ def _reference_label(fit: xr.DataTree) -> str:
         coords = fit["evidence_map"].coords
         if "agent_label" in coords and reference in coords[AGENT]:
             return str(coords["agent_label"].sel({AGENT: reference}).item())
-    return reference.replace("_", " ")
+    return words_of(reference)
 
 
 def evidence_condition(fit: xr.DataTree, outcome: str, condition: str | None) -> str | None:
@@ -316,16 +364,18 @@ def _doses(fit: xr.DataTree, outcome: str, dose: CommonDose) -> tuple[dict[str, 
         message = "the dose of a comparison is not a positive number"
         raise spec_error("E805", message, "Pass doses > 0.", "dose")
     doses = {str(a): float(x) for a, x in by_agent.items()}
-    distinct = set(doses.values())
-    return doses, _dose_text(distinct.pop(), part.exposure) if len(distinct) == 1 else OWN_DOSE
+    return doses, _dose_text(doses, part.exposure)
 
 
-def _dose_text(dose: float, exposure: str) -> str:
-    kind = EXPOSURES[exposure]
+def _dose_text(doses: Mapping[str, float], exposure: str) -> str:
+    kind, distinct = EXPOSURES[exposure], sorted(set(doses.values()))
+    if len(distinct) > 1:
+        return OWN_DOSE
     if not kind.relative:
-        return f"at {'exposure' if kind.metric else 'dose'} {dose:g}"
-    reference = "the reference regimen" if kind.metric else "the reference dose"
-    return f"at {reference}" if dose == 1 else f"at {dose:g} times {reference}"
+        return f"at {'exposure' if kind.metric else 'dose'} {distinct[0]:g}"
+    reference = "reference regimen" if kind.metric else "reference dose"
+    multiple = f"{distinct[0]:g} times its" if distinct[0] != 1 else "its"
+    return f"each at {multiple} {reference}"
 
 
 def _condition(fit: xr.DataTree, outcome: str, condition: str | None) -> tuple[str, str]:

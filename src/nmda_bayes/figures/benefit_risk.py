@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from nmda_bayes.figures.layout import (
     cell_title,
     choose_cells,
     dose_axis,
-    doses_to_mark,
     draw_line,
     flag_runs,
     label_dose_axis,
@@ -30,6 +30,7 @@ from nmda_bayes.figures.layout import (
     percent_axis,
     require_dims,
     require_variables,
+    tested_doses_to_mark,
     untested_side,
 )
 from nmda_bayes.figures.style import (
@@ -47,6 +48,7 @@ from nmda_bayes.figures.style import (
     one_line,
     patch_key,
     styled_figure,
+    within_sentence,
     wrap_text,
 )
 from nmda_bayes.intervals import INTERVAL_TEXT, credible_interval
@@ -122,7 +124,9 @@ def plot_benefit_risk(
                     axes.axvline(least, label="_threshold", zorder=0, **THRESHOLD)
                 if most is not None:
                     axes.axhline(most, label="_threshold", zorder=0, **THRESHOLD)
-        label_dose_axis(figure, plane.attrs["x"], "", page.omitted)
+        doses = one_line(source.attrs.get("exposure_axis", ""), 80)
+        labelled = f"; numbers: {doses}" if doses else ""
+        label_dose_axis(figure, f"{plane.attrs['x']}{labelled}", "", page.omitted)
         thresholds = [f"benefit {least:g}"] if least is not None else []
         thresholds += [f"added risk {100 * most:g}%"] if most is not None else []
         point: dict[str, Any] = {"marker": "o", "ms": 3.5}
@@ -131,7 +135,7 @@ def plot_benefit_risk(
             line_key(f"{'median' if has_intervals else 'probability'} by dose", BLUE, **point),
             line_key("beyond the tested doses", BLUE, **beyond),
             has_intervals
-            and line_key(f"{INTERVAL_TEXT} at the labelled dose", BLUE, lw=0.7, marker="+"),
+            and line_key(f"{INTERVAL_TEXT} at the labelled tested dose", BLUE, lw=0.7, marker="+"),
             bool(has_intervals and thresholds)
             and line_key(f"thresholds: {', '.join(thresholds)}", **THRESHOLD),
         )
@@ -166,6 +170,9 @@ def _plane_of_response(response: xr.DataArray, benefit: str | None, harm: str | 
         trials_harm=bad["trials"].reset_coords(drop=True),
         extrapolated=(good["extrapolated"] | bad["extrapolated"]).reset_coords(drop=True),
     )
+    if "tested" in response.coords:
+        tested = (good["tested"] | bad["tested"]).reset_coords(drop=True)
+        plane = plane.assign_coords(tested=tested)
     names = (one_line(text.item(), 60) for text in (good["label"], bad["label"], good["unit"]))
     return _name_plane(plane, response, *names)
 
@@ -184,13 +191,16 @@ def _plane_of_window(window: xr.Dataset) -> xr.Dataset:
         plane = xr.Dataset(probabilities).reset_coords(drop=True)
     for name in ("trials_benefit", "trials_harm", "extrapolated"):
         plane[name] = window[name].reset_coords(drop=True)
+    if "tested" in window.coords:
+        plane = plane.assign_coords(tested=window["tested"].reset_coords(drop=True))
     plane = _name_plane(plane, window, benefit, harm, unit)
     if "x_lower" in plane:
         return plane
     least, most = attrs["benefit_at_least"], attrs["risk_at_most"]
+    gain, added = within_sentence(benefit), within_sentence(harm)
     return plane.assign_attrs(
-        x=f"probability that {benefit} is better by at least {least:g} {unit}".rstrip(),
-        y=f"probability that the added risk of {harm} is above {100 * most:g}%",
+        x=f"probability that {gain} is better by at least {least:g} {unit}".rstrip(),
+        y=f"probability that the added risk of {added} is above {100 * most:g}%",
     )
 
 
@@ -209,10 +219,11 @@ def _name_plane(
     plane: xr.Dataset, source: xr.DataArray | xr.Dataset, benefit: str, harm: str, unit: str
 ) -> xr.Dataset:
     """Add the labels of agents and conditions, and the names of both axes."""
-    labels = [f"{dim}_label" for dim in (AGENT, CONDITION) if f"{dim}_label" in source.coords]
+    known = (f"{AGENT}_label", f"{CONDITION}_label", "reference_text")
+    labels = [name for name in known if name in source.coords]
     plane = plane.assign_coords({name: source[name].reset_coords(drop=True) for name in labels})
-    x = f"benefit: {benefit}, gain" + (f" ({unit})" if unit else "")
-    return plane.assign_attrs(x=x, y=f"added risk of {harm}")
+    x = f"benefit: {within_sentence(benefit)}, gain" + (f" ({unit})" if unit else "")
+    return plane.assign_attrs(x=x, y=f"added risk of {within_sentence(harm)}")
 
 
 def _draw_path(axes: Axes, cell: xr.Dataset) -> None:
@@ -221,7 +232,7 @@ def _draw_path(axes: Axes, cell: xr.Dataset) -> None:
     color = GREY if untested else BLUE
     x, y, doses = cell["x"].values, cell["y"].values, cell[DOSE].values
     draw_line(axes, x, y, beyond, color)
-    marked = [i for i in doses_to_mark(doses) if doses[i] > 0]
+    marked = [i for i in tested_doses_to_mark(cell) if doses[i] > 0]
     if "x_lower" in cell:
         errors: dict[str, Any] = {
             f"{k}err": [
@@ -311,7 +322,7 @@ def _draw_probabilities(axes: Axes, cell: xr.Dataset) -> str:
     for part, outside in flag_runs(beyond):
         if outside:
             axes.axvspan(*doses[part][[0, -1]], zorder=0, label="_extrapolated", **hatch)
-    marked = doses_to_mark(doses)
+    marked = tested_doses_to_mark(cell)
     for name, look in PROBABILITY_STYLES.items():
         p = cell[name].values
         draw_line(axes, doses, p, beyond, look.color, linestyle=look.linestyle, name=name)
@@ -326,10 +337,11 @@ def _draw_probabilities(axes: Axes, cell: xr.Dataset) -> str:
 def _probability_keys(attrs: dict[str, Any]) -> list[Artist]:
     benefit, harm = (one_line(attrs.get(f"{side}_label", side), 40) for side in ("benefit", "harm"))
     gain = f"{attrs['benefit_at_least']:g} {one_line(attrs.get('benefit_unit', ''), 20)}".rstrip()
+    gain = re.sub(r"^1 points\b", "1 point", gain)
     risk, baseline = (f"{100 * attrs[k]:g}%" for k in ("risk_at_most", "baseline_risk"))
     texts = (
         f"{benefit} better by at least {gain}",
-        f"added risk of {harm} at most {risk} (baseline {baseline})",
+        f"added risk of {within_sentence(harm)} at most {risk} (baseline {baseline})",
         "both",
     )
     keys: list[Artist] = [
@@ -340,7 +352,8 @@ def _probability_keys(attrs: dict[str, Any]) -> list[Artist]:
 
 
 def _describe_window(window: xr.Dataset) -> str:
-    tested = window["p_both"].where(~window["extrapolated"])
+    had = window["tested"] if "tested" in window.coords else True
+    tested = window["p_both"].where(~window["extrapolated"] & had)
     head = "Probability of enough benefit, of acceptable added risk, and of both, by dose"
     if not bool(tested.notnull().any()):
         return f"{head}. No dose shown was tested for both outcomes."

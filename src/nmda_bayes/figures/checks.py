@@ -286,6 +286,10 @@ def _smooth_density(
         low = min(low, draws.min())
         kept = draws <= high
     inside, weights = draws[kept], None if weights is None else weights[kept]
+    if weights is not None:
+        if not weights.max() > 0:  # every draw of weight lies outside
+            return np.array([low, high]), np.zeros(2)
+        weights = weights / weights.max()
     density, edges = np.histogram(
         inside, bins=HISTOGRAM_BINS, range=(low, high), density=True, weights=weights
     )
@@ -301,6 +305,7 @@ def _smooth_density(
 # Power scaling.
 
 COMPONENT, POWER = "component", "power"
+SCALED_TITLES = {"prior": "priors", "baseline": "priors of baselines"}
 #: Above this Pareto k importance weights are unreliable.
 MAX_PARETO_K = 0.7
 POWER_STYLES = (
@@ -336,7 +341,7 @@ def plot_power_scaling(
     Returns
     -------
     Figure
-        One row a scalar, one column a component: priors and likelihood.
+        One row a scalar, one column a component: priors, those of baselines, and likelihood.
 
     Raises
     ------
@@ -349,7 +354,7 @@ def plot_power_scaling(
     >>> prior, posterior = fit["prior"].to_dataset(), fit["posterior"].to_dataset()
     >>> figure = nb.plot_power_scaling(prior, posterior, nb.power_scaling(fit), names)
     >>> len(figure.axes)
-    2
+    3
     """
     require_variables(scaled, ("weight", "k_hat"), "plot_power_scaling")
     scalars = list(_split_parameters(prior, posterior, variables, "plot_power_scaling"))[:panels]
@@ -366,7 +371,7 @@ def plot_power_scaling(
         for axes, component in zip(grid[0], components, strict=True):
             k_hat = scaled["k_hat"].sel({COMPONENT: component}).to_numpy()
             unreliable = ", ".join(f"{p:g}" for p in powers[~(k_hat <= MAX_PARETO_K)])
-            title = f"{'priors' if component == 'prior' else component} raised to a power"
+            title = f"{SCALED_TITLES.get(component, component)} raised to a power"
             title += f"\n(power {unreliable}: unreliable)" if unreliable else ""
             axes.set_title(title, fontsize=7.5)
         keys = [

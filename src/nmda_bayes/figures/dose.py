@@ -25,6 +25,7 @@ from nmda_bayes.figures.layout import (
     draw_band,
     label_bottom_axes,
     label_dose_axis,
+    log_axis,
     panel_grid,
     panel_message,
     percent_axis,
@@ -46,11 +47,12 @@ from nmda_bayes.figures.style import (
     marker_key,
     one_line,
     styled_figure,
+    within_sentence,
     wrap_text,
 )
 from nmda_bayes.intervals import INTERVAL_LEVEL, INTERVAL_TEXT, credible_interval
 
-RISK, RATIO = "risk", "ratio"
+RISK, RATIO, CORRELATION = "risk", "ratio", "correlation"
 
 
 # Dose-response curves of a fit.
@@ -147,6 +149,9 @@ def _draw_response(axes: Axes, band: xr.Dataset, style: SeriesStyle) -> str:
     if scale == RISK:
         percent_axis(axes.yaxis)
     else:
+        if scale == RATIO:
+            axes.set_yscale("log")
+            log_axis(axes.yaxis)
         axes.axhline(1 if scale == RATIO else 0, color=GREY, lw=0.6, zorder=0)
     panel_message(axes, "" if trials else "no trials")
     return remark
@@ -172,6 +177,8 @@ def _arm_points(
         value = risk_at_effect(np.nan if baseline_risk is None else baseline_risk, value, link)
     elif scale == RATIO:
         value = np.exp(value)
+    elif scale == CORRELATION:
+        value = np.tanh(value)
     points = frame[["agent", "condition", "exposure"]].astype({"exposure": float})
     return points.assign(value=value, weight=1 / frame["raw_se"].to_numpy(float))
 
@@ -211,7 +218,11 @@ def _draw_arms(axes: Axes, points: pd.DataFrame, cell: dict[str, object]) -> Non
 def _response_label(band: xr.Dataset) -> str:
     name, unit = one_line(band["label"].item(), 60), one_line(band["unit"].item(), 30)
     difference = f"{name}, difference" + (f" ({unit})" if unit else "")
-    texts = {RISK: f"risk of {name}", RATIO: f"{name}, {unit}"}
+    texts = {
+        RISK: f"risk of {within_sentence(name)}",
+        RATIO: f"{name}, {unit}",
+        CORRELATION: f"{name}, {unit}",
+    }
     better = str(band["better"].item())
     text = wrap_text(texts.get(str(band["scale"].item()), difference), 21)
     return text + (f"\n({better} is better)" if better else "")

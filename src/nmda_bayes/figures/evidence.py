@@ -14,6 +14,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from nmda_bayes.artifacts import write_csv
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME, positions_in
 from nmda_bayes.evidence.describe import (
     describe_evidence,
@@ -182,7 +183,7 @@ def _draw_coverage(
     axes.set_xscale("log")
     all_doses = arms.loc[arms["agent"].isin(rows["agent"]), "dose"]
     log_axis(axes.xaxis, (1, 2, 5) if all_doses.max() / all_doses.min() < 100 else (1,))
-    axes.set_xlabel(UNIT_LABELS.get(unit, unit or "dose, in the units of the evidence"))
+    axes.set_xlabel(UNIT_LABELS.get(unit, unit or "dose (unit not stated)"))
     axes.margins(x=0.06)
     setup_row_axes(axes, len(rows))
 
@@ -403,7 +404,7 @@ def write_evidence_folder(
     written = [text]
     for name, table in _evidence_tables(tree, reference).items():
         written.append(folder / f"{name}.csv")
-        table.to_csv(written[-1], index=False)
+        write_csv(written[-1], table)
     for name, figure in _evidence_figures(tree, reference).items():
         for suffix in ("png", "pdf"):
             written.append(folder / f"{name}.{suffix}")

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from nmda_bayes.dims import ARM, CHAIN, DRAW
+from nmda_bayes.dims import ARM, CHAIN, DRAW, UNNAMED_CONDITION
 from nmda_bayes.figures.layout import require_columns, require_dims, require_variables
 from nmda_bayes.figures.row_chart import Column, RowSeries, row_chart, stack_estimates
 from nmda_bayes.figures.style import (
@@ -69,17 +69,24 @@ def plot_forest(study_effects: xr.Dataset) -> Figure:
     require_dims(study_effects, (ARM,), "plot_forest")
     for name in ("shrunk", "predicted"):
         require_dims(study_effects[name], (CHAIN, DRAW), f"plot_forest, {name},")
-    rows = _forest_rows(study_effects)
+    rows, ratio = _forest_rows(study_effects), study_effects.attrs.get("ratio", "")
     arms = rows[rows["is_arm"]]
     limits = _forest_limits(rows)
-    decimals = column_decimals(limits[1] - limits[0])
+    columns = [str(c) for c in rows if str(c).rpartition("_")[2] in ("median", "lower", "upper")]
+    if ratio or study_effects.attrs.get("correlation"):
+        natural = np.exp if ratio else np.tanh
+        rows[columns] = natural(rows[columns].astype(float))
+        limits = float(natural(limits[0])), float(natural(limits[1]))
+        arms = rows[rows["is_arm"]]
+    decimals = None if ratio else column_decimals(limits[1] - limits[0])
     reported, estimated, predicted = (
         rows[[f"{name}_{part}" for part in ("median", "lower", "upper")]].to_numpy(float)
         for name in ("raw", "shrunk", "predicted")
     )
+    of_dose = " of that dose" if rows["dose"].any() else ""
     series = [
         RowSeries(
-            f"predicted new trial of that dose\n({INTERVAL_TEXT})",
+            f"predicted new trial{of_dose}\n({INTERVAL_TEXT})",
             predicted,
             SeriesStyle(LIGHT_GREY, marker=""),
             width=8,
@@ -88,21 +95,24 @@ def plot_forest(study_effects: xr.Dataset) -> Figure:
         RowSeries(f"model estimate\n(median, {INTERVAL_TEXT})", estimated, POSTERIOR_STYLE, 0.16),
     ]
     indent = rows["is_arm"].map({True: "  ", False: ""})
-    exposure = [f"{x:.3g}" if np.isfinite(x) else "" for x in rows["exposure"]]
-    left = [
-        Column("exposure", exposure, "right"),
-        Column("study: arm", list(indent + rows["label"])),
-    ]
+    left = [Column("study: arm", list(indent + rows["label"]))]
+    if rows["dose"].any():
+        left.insert(0, Column("dose", list(rows["dose"]), "right"))
     right = [
         Column(
-            "trial estimate", [_format_trial_estimate(row, decimals) for _, row in rows.iterrows()]
+            f"trial estimate [{CONFIDENCE_INTERVAL}]", _trial_estimates(rows, reported, decimals)
         ),
-        Column("model estimate", format_estimates(estimated, decimals)),
+        Column(f"model estimate [{INTERVAL_TEXT}]", _estimate_texts(estimated, decimals)),
     ]
     label, scale = (one_line(study_effects.attrs.get(k, ""), 60) for k in ("label", "scale"))
-    xlabel = f"{label}: {scale}, arm minus comparator".lstrip(": ")
+    compared = f"{ratio}, arm vs comparator" if ratio else f"{scale}, arm minus comparator"
+    if study_effects.attrs.get("correlation"):
+        scale, compared = "correlation", "correlation, arm vs comparator"
+    scale = ratio or scale
+    xlabel = f"{label}: {compared}".lstrip(": ")
     headings = set(np.flatnonzero(~rows["is_arm"]).tolist())
     options: dict[str, Any] = {"xlabel": xlabel, "limits": limits, "bold": headings}
+    options |= {"log": bool(ratio), "null": 1.0 if ratio else 0.0}
     with row_chart(len(rows), series, left=left, right=right, **options) as (figure, _):
         medians, missing = arms["shrunk_median"], int(arms["raw_median"].isna().sum())
         figure.set_alt_text(
@@ -123,6 +133,15 @@ def _forest_rows(effects: xr.Dataset) -> pd.DataFrame:
         active = pd.Series(effects["comparator"].values)
         named = " vs " + active.map(lambda agent: display_name(agent, 20))
         arms["label"] += named.where(active.isin(arms["agent"]), "")
+    texts = effects["dose_text"].values if "dose_text" in effects.coords else None
+    # Without a dose axis an exposure only tells the reference (0) from the others (1).
+    is_dose = not arms["exposure"].dropna().isin([0, 1]).all()
+    known = [f"{x:.3g}" if is_dose and np.isfinite(x) else "" for x in arms["exposure"]]
+    arms["dose"] = known if texts is None else [one_line(text, 28) for text in texts]
+    for dim in ("agent", "condition"):
+        name = f"{dim}_label"
+        words = effects[name].values if name in effects.coords else arms[dim].map(display_name)
+        arms[name] = [one_line(text, 40) for text in words]
     note = effects["raw_note"].values if "raw_note" in effects else [""] * len(arms)
     arms["note"] = [one_line(text, 60) for text in note]
     raw, half_width = effects["raw"], HALF_WIDTH * effects["raw_se"]
@@ -137,9 +156,12 @@ def _forest_rows(effects: xr.Dataset) -> pd.DataFrame:
     order = ["agent", "condition", "exposure", "study", "label"]
     arms = arms.sort_values(order, kind="stable").assign(is_arm=True)
     parts = []
-    for (agent, condition), group in arms.groupby(["agent", "condition"], sort=True):
-        heading = f"{display_name(agent, 30)}, {display_name(condition, 30)}"
-        parts += [pd.DataFrame({"label": [heading], "is_arm": [False], "note": [""]}), group]
+    for _, group in arms.groupby(["agent", "condition"], sort=True):
+        agent, condition = group[["agent_label", "condition_label"]].iloc[0]
+        unnamed = group["condition"].iloc[0] == UNNAMED_CONDITION
+        heading = agent if unnamed else f"{agent}, {condition}"
+        first = {"label": [heading], "is_arm": [False], "note": [""], "dose": [""]}
+        parts += [pd.DataFrame(first), group]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -151,14 +173,26 @@ def _forest_limits(rows: pd.DataFrame) -> tuple[float, float]:
     return float(low - pad), float(high + pad)
 
 
-def _format_trial_estimate(row: pd.Series, decimals: int) -> str:
-    """Write a trial estimate with its SE, or why there is none."""
-    if not row["is_arm"]:
-        return ""
-    if not np.isfinite(row["raw_median"]):
-        return str(row["note"]).split(":")[0].removeprefix("a ") or "not reported"
-    se = (row["raw_upper"] - row["raw_median"]) / HALF_WIDTH
-    return f"{format_number(row['raw_median'], decimals)} (SE {format_number(se, decimals)})"
+def _estimate_texts(estimates: np.ndarray, decimals: int | None) -> list[str]:
+    """Write estimates with their intervals; of ratios (no decimals stated) three digits."""
+    if decimals is not None:
+        return format_estimates(estimates, decimals)
+
+    def text(ratio: float) -> str:
+        return format_number(ratio, 2 if ratio < 10 else 1 if ratio < 100 else 0)
+
+    rows = [[text(x) for x in row] if np.isfinite(row[0]) else [] for row in estimates]
+    return [f"{row[0]} [{row[1]}, {row[2]}]" if row else "" for row in rows]
+
+
+def _trial_estimates(rows: pd.DataFrame, reported: np.ndarray, decimals: int | None) -> list[str]:
+    """Write trial estimates with their intervals, or why there is none."""
+    texts = _estimate_texts(reported, decimals)
+    reasons = [
+        (str(note).split(":")[0].removeprefix("a ") or "not reported") if is_arm else ""
+        for note, is_arm in zip(rows["note"], rows["is_arm"], strict=True)
+    ]
+    return [text or reason for text, reason in zip(texts, reasons, strict=True)]
 
 
 # Two estimates a row.

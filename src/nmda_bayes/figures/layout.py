@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from nmda_bayes.dims import AGENT, CONDITION
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, UNNAMED_CONDITION
 from nmda_bayes.figures.style import (
     BLUE,
     EXTRAPOLATED_HATCH,
@@ -129,8 +129,13 @@ def most_studied_cell(trials: xr.DataArray) -> dict[str, object]:
 
 def cell_title(cell: xr.DataArray | xr.Dataset, separator: str = "\n") -> str:
     """Write a cell's agent and condition; as the title of a panel, in short lines."""
-    labels = [cell_label(cell, dim, 60) for dim in (AGENT, CONDITION)]
-    return separator.join(wrap_text(text, 28) if separator == "\n" else text for text in labels)
+    named = (AGENT,) if cell[CONDITION].item() == UNNAMED_CONDITION else (AGENT, CONDITION)
+    labels = [cell_label(cell, dim, 60) for dim in named]
+    if separator != "\n":
+        return separator.join(labels)
+    if "reference_text" in cell.coords and cell["reference_text"].item():
+        labels.append(one_line(f"1 × = {cell['reference_text'].item()}", 90))
+    return separator.join(wrap_text(text, 28) for text in labels)
 
 
 # Panels and axes.
@@ -188,9 +193,9 @@ def _round_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def log_axis(axis: Axis, steps: Sequence[float] = (1, 2, 5)) -> None:
-    """Give a logarithmic axis plain numbers, at these steps of each decade."""
-    _set_ticks(axis, LogLocator(subs=steps, numticks=9))
+def log_axis(axis: Axis, steps: Sequence[float] = (1, 2, 5), most: int = 9) -> None:
+    """Give a logarithmic axis plain numbers, at these steps of each decade, at most so many."""
+    _set_ticks(axis, LogLocator(subs=steps, numticks=most))
 
 
 def _set_ticks(axis: Axis, locator: LogLocator | FixedLocator) -> None:
@@ -289,6 +294,17 @@ def mark_doses(
     """Mark points of a line, hollow where they are extrapolated."""
     faces = ["white" if outside else color for outside in extrapolated]
     axes.scatter(x, y, s=13, marker=marker, fc=faces, ec=color, lw=0.8, zorder=3)
+
+
+def tested_doses_to_mark(cell: xr.DataArray | xr.Dataset, count: int = 4) -> list[int]:
+    """Choose the positions of tested doses to mark along a path; of many, spread over them.
+
+    Where that is not known, positions spread over the grid.
+    """
+    if "tested" not in cell.coords:
+        return doses_to_mark(cell[DOSE].values, count)
+    tested = np.flatnonzero(cell["tested"].values)
+    return [int(tested[i]) for i in doses_to_mark(tested, count - 1)] if len(tested) else []
 
 
 def doses_to_mark(doses: np.ndarray, count: int = 4) -> list[int]:

@@ -75,6 +75,7 @@ def plot_network(
     outcome: str | Sequence[str] | None = None,
     reference: str = "placebo",
     participants: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw the network: agents, or doses of agents, as nodes on a circle, comparisons as edges.
 
@@ -91,6 +92,8 @@ def plot_network(
         The agent marked as reference.
     participants
         Participants by agent. If None, those of the evidence.
+    labels
+        How agents are written; by default their names as words.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def plot_network(
         axes = figure.subplots()
         _draw_edges(axes, edges.assign(within=within), positions)
         _draw_nodes(axes, positions, people, reference)
-        _label_nodes(axes, positions, reference)
+        _label_nodes(axes, positions, reference, labels or {})
         axes.set_aspect("equal")
         axes.set_axis_off()
         known = any(np.isfinite(v) and v > 0 for v in people.values())
@@ -283,7 +286,9 @@ def _draw_nodes(
             axes.scatter(x[i], y[i], s=area[i] * 1.5 + 60, **style)
 
 
-def _label_nodes(axes: Axes, positions: Mapping[str, np.ndarray], reference: str) -> None:
+def _label_nodes(
+    axes: Axes, positions: Mapping[str, np.ndarray], reference: str, labels: Mapping[str, str]
+) -> None:
     count = len(positions)
     size = 7 if count <= MAX_HORIZONTAL_LABELS else 6 if count <= 60 else 5.2
     for node, (x, y) in positions.items():
@@ -293,7 +298,8 @@ def _label_nodes(axes: Axes, positions: Mapping[str, np.ndarray], reference: str
             style["rotation"] = np.degrees(np.arctan2(y, x)) + (0 if right else 180)
         elif abs(x) < 1e-6:
             style = {"va": "bottom" if y > 0 else "top", "ha": "center"}
-        text = _node_label(node) + (" (reference)" if node == reference else "")
+        text = labels.get(node) or _node_label(node)
+        text += " (reference)" if node == reference else ""
         style |= {"rotation_mode": "anchor", "fontsize": size, "annotation_clip": False}
         axes.annotate(text, (x, y), xytext=(15 * x, 15 * y), textcoords="offset points", **style)
     axes.set_xlim(-1.15, 1.15)
@@ -421,9 +427,12 @@ def _draw_league_name(axes: Axes, league: xr.Dataset, i: int) -> None:
     size = min(6.8, cell_width / (longest + 1) / 0.7)
     text = wrap_text(label, max(longest, int(cell_width / (0.7 * size))))
     doses = league["dose"].values
-    if doses[i] > 0 and len(set(doses[doses > 0])) > 1:
+    named = "dose_text" in league.coords and one_line(league["dose_text"].values[i], 60)
+    if doses[i] > 0 and named:
+        text += "\n" + wrap_text(named, max(12, int(cell_width / 4.6)))
+    elif doses[i] > 0 and len(set(doses[doses > 0])) > 1:
         text += f"\n(dose {doses[i]:g})"
-    style = CENTRED | {"fontsize": size, "fontweight": "bold", "linespacing": 0.95}
+    style = CENTRED | {"fontsize": size, "fontweight": "bold", "linespacing": 1.2}
     axes.text(i + 0.5, i + 0.5, text, **style)
 
 
@@ -580,6 +589,8 @@ def _draw_ranks(axes: Axes, agent: xr.Dataset, cumulative: np.ndarray) -> None:
     text += f"\nSUCRA {float(agent['sucra']):.0%}"
     text += "" if connected else f"; {one_line(evidence, 20)}"
     label = one_line(agent["label"].item(), 24)
-    axes.set_title(label, loc="left", fontweight="bold", pad=21)
+    named = "dose_text" in agent.coords and one_line(agent["dose_text"].item(), 60)
+    lines = wrap_text(named, 26) + "\n" if named else ""
+    axes.set_title(label, loc="left", fontweight="bold", pad=21 + 7 * lines.count("\n"))
     style = {"transform": axes.transAxes, "fontsize": 6.2, "va": "bottom", "in_layout": False}
-    axes.text(0, 1.03, text, **style)
+    axes.text(0, 1.03, lines + text, **style)

@@ -26,6 +26,8 @@ from nmda_bayes.figures.style import (
 )
 
 Side = Literal["left", "right"]
+#: A logarithmic axis that spans more than this ratio has numbers at powers of ten only.
+WIDE_RATIO = 30.0
 
 
 class Column(NamedTuple):
@@ -111,7 +113,11 @@ def row_chart(
             axes.set_xlim(*limits)
         if log:
             axes.set_xscale("log")
-            log_axis(axes.xaxis)
+            low, high = limits or axes.get_xlim()
+            wide = high > WIDE_RATIO * low
+            steps = (1, 3) if high < WIDE_RATIO**2 * low else (1,)
+            within = (1, 2, 5) if high > 4 * low else (1, 2, 4, 6, 8)
+            log_axis(axes.xaxis, steps if wide else within, 5 if wide else 9)
         if null is not None:
             axes.axvline(null, color=GREY, lw=0.7, zorder=0)
         axes.set_xlabel(one_line(xlabel, 110))
@@ -137,9 +143,12 @@ def draw_columns(
     reserve: Sequence[str] = (),
 ) -> None:
     """Print columns next to the axes, from the axes outward, at least as wide as ``reserve``."""
-    offset = 6.0
+    offset, empty = 6.0, np.ones(max((len(c.texts) for c in columns), default=0), bool)
     for column in columns:
-        offset = 8 + _draw_column(axes, column, side, offset, bold, reserve)
+        # A text may extend over the empty cells of the columns between it and the axes.
+        free = np.where(empty[: len(column.texts)], offset - 6.0, 0.0)
+        offset = 8 + _draw_column(axes, column, side, offset, bold, reserve, free)
+        empty[: len(column.texts)] &= [not text.strip() for text in column.texts]
 
 
 def _draw_column(
@@ -149,8 +158,12 @@ def _draw_column(
     offset: float,
     bold: Container[int],
     reserve: Sequence[str],
+    free: np.ndarray,
 ) -> float:
-    """Print a column at an offset in points, and give the offset of its far end."""
+    """Print a column at an offset in points, and give the offset of its far end.
+
+    ``free`` is the room, in points, between each text and the axes.
+    """
     outward, near = (-1, "right") if side == "left" else (1, "left")
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
@@ -170,9 +183,12 @@ def _draw_column(
         for row, text in enumerate([*reserve, column.heading, *column.texts], -1 - len(reserve))
     ]
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    pixels = max(text.get_window_extent(renderer).width for text in texts)
+    pixels = np.array([text.get_window_extent(renderer).width for text in texts])
     # Hinting makes text up to 2% wider at another resolution.
-    width = 1.02 * float(pixels) * 72 / figure.dpi
+    widths = 1.02 * pixels * 72 / figure.dpi
+    if column.align != near:
+        widths[len(reserve) + 1 :] -= free
+    width = float(widths.max())
     for text in texts[: len(reserve)]:
         text.remove()
     if column.align != near:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+
+from nmda_bayes.dims import words_of
 
 BLACK: Final = "#000000"
 BLUE: Final = "#0072B2"
@@ -160,6 +163,10 @@ class StyledFigure(Figure):
         return {"image/png": as_png(self)}, {"image/png": {"alt": str(self.get_label())}}
 
 
+#: Matplotlib's warning that a layout was given up.
+COLLAPSED = "constrained_layout not applied"
+
+
 @contextmanager
 def styled_figure(width: float = FULL_WIDTH, height: float = 3.0) -> Iterator[StyledFigure]:
     """Make a figure of a size in inches, without pyplot."""
@@ -169,9 +176,28 @@ def styled_figure(width: float = FULL_WIDTH, height: float = 3.0) -> Iterator[St
         yield figure
         # Ticks are made when first needed: here, while the style still applies. Running the layout
         # makes them; drawing as well took a quarter of a report's time.
-        engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.execute(figure)
+        _lay_out(figure)
+
+
+def _lay_out(figure: StyledFigure) -> None:
+    """Run the layout; a figure whose texts leave no room for its axes is made larger."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    for _ in range(4):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            engine.execute(figure)
+        others = [w for w in caught if COLLAPSED not in str(w.message)]
+        for warning in others:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+        if len(others) == len(caught):
+            return
+        width, height = map(float, figure.get_size_inches())
+        figure.set_size_inches(1.4 * width, 1.4 * height)
+    # It would only warn again whenever the figure is drawn.
+    figure.set_layout_engine("none")
 
 
 def as_svg(figure: Figure) -> str:
@@ -200,8 +226,8 @@ def one_line(text: object, width: int = 42) -> str:
 
 
 def display_name(name: object, width: int = 42) -> str:
-    """Write a vocabulary name as words: ``s_ketamine`` as "s ketamine"."""
-    return one_line(str(name).replace("_", " "), width)
+    """Write a vocabulary name as words: ``s_ketamine`` as "S-ketamine"."""
+    return one_line(words_of(str(name)), width)
 
 
 def cell_label(cell: xr.DataArray | xr.Dataset, dim: str, width: int = 28) -> str:
@@ -209,6 +235,11 @@ def cell_label(cell: xr.DataArray | xr.Dataset, dim: str, width: int = 28) -> st
     if f"{dim}_label" in cell.coords:
         return one_line(cell[f"{dim}_label"].item(), width)
     return display_name(cell[dim].item(), width)
+
+
+def within_sentence(text: str) -> str:
+    """Write a label as part of a sentence; abbreviations keep their capitals."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def wrap_text(text: str, width: int) -> str:

@@ -94,7 +94,7 @@ class Column:
     @property
     def style(self) -> str:
         """Class of its cells in the style sheet."""
-        return "number" if self.numeric else COLUMN_STYLES.get(self.title, "")
+        return COLUMN_STYLES.get(self.title, "number" if self.numeric else "")
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,12 @@ Columns = Mapping[str, str | tuple[str, Callable[[Any], str]]]
 COLUMN_STYLES: Final = {
     "agent": "short",
     "agent, condition": "named",
+    "agents": "named",
     "arm": "named",
     "condition": "named",
     "dose": "short",
+    "doses": "named",
+    "finding": "wide",
     "measure, time": "named",
     "regimen": "wide",
     "reason": "wide",

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from nmda_bayes.checks import Diagnostics, diagnose
 from nmda_bayes.components.exposures import EXPOSURES
 from nmda_bayes.components.links import Link
 from nmda_bayes.design import ObservedVariable, observed_variables
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE, SEPARATOR, scoped_name
+from nmda_bayes.dims import (
+    AGENT,
+    CONDITION,
+    DOSE,
+    OUTCOME,
+    SAMPLE,
+    SEPARATOR,
+    UNNAMED_CONDITION,
+    scoped_name,
+)
 from nmda_bayes.estimands import (
     design_of,
     dose_range,
@@ -25,32 +37,49 @@ from nmda_bayes.estimands import (
     therapeutic_window,
 )
 from nmda_bayes.estimands.fit_access import (
-    exposure_axis_label,
     is_risk,
     link_of,
     shares_dose_axis,
     variable_name,
 )
+from nmda_bayes.estimands.tested_doses import (
+    TOLERANCE,
+    commonest_dose,
+    comparison_doses,
+    default_dose_grid,
+    dose_words,
+    exposure_axis,
+    exposure_axis_label,
+    reference_words,
+    reported_doses,
+    tested_doses,
+)
 from nmda_bayes.report.blocks import FigureNumbering
 from nmda_bayes.report.format import (
+    CRI,
     capitalise,
     decapitalise,
     display_name,
+    format_effect,
     format_exact,
     format_exact_percent,
+    format_range,
     join_words,
+    parameter_words,
+    quantile_interval,
 )
 from nmda_bayes.spec import AnalysisSpec, OutcomeSpec
 from nmda_bayes.spec.rules import BASELINE
 
-#: Numbers of one curve, at most: 48 doses of 60 cells with 1,000 draws.
+#: Numbers of one curve, at most: 50 doses of 60 cells with 1,000 draws.
 MAX_CURVE_NUMBERS: Final = 3_000_000
 #: Labels of one quantity that a sentence can list.
 MAX_LABELS: Final = 6
 ALL_CONDITIONS: Final = "all conditions combined"
-#: The condition of a table without conditions.
-UNNAMED_CONDITION: Final = "all"
-TOLERANCE: Final = 1e-6
+EXTRAPOLATED: Final = "above the tested doses (extrapolated)"
+BELOW: Final = "below the tested doses (model-based)"
+#: Log ratios are exponentiated up to here.
+MAX_LOG: Final = 700.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +91,8 @@ class ModelCell:
     where: str
     trials: int
     controlled: int
+    #: The condition whose trials inform it; None where conditions share one effect.
+    tested_in: str | None = None
 
     @property
     def place(self) -> str:
@@ -83,6 +114,7 @@ class ReportContext:
         self.synthetic = bool(fit.attrs.get("synthetic", 0))
         self.figures = FigureNumbering(watermark="SYNTHETIC" if self.synthetic else "")
         self._checks = checks
+        self._effect_draws: dict[tuple[str, str, str, float], np.ndarray] = {}
 
     @cached_property
     def checks(self) -> Diagnostics:
@@ -121,15 +153,17 @@ class ReportContext:
 
     @cached_property
     def _labels(self) -> dict[tuple[str, str], str]:
-        if "evidence_map" not in self.fit.children:
-            return {}
-        coords = self.fit["evidence_map"].coords
+        """Labels of the fit's agents and conditions, as figures have them, and of the evidence."""
+        tables = [self.fit["design/labels"].to_dataset()]
+        if "evidence_map" in self.fit.children:
+            tables.insert(0, self.fit["evidence_map"].to_dataset())
         return {
             (dim, str(value)): str(label)
+            for table in tables
             for dim in (AGENT, CONDITION, OUTCOME)
-            if f"{dim}_label" in coords
+            if f"{dim}_label" in table.variables
             for value, label in zip(
-                coords[dim].to_numpy(), coords[f"{dim}_label"].to_numpy(), strict=True
+                table[dim].to_numpy(), table[f"{dim}_label"].to_numpy(), strict=True
             )
         }
 
@@ -138,8 +172,13 @@ class ReportContext:
         return self.term(AGENT, agent)
 
     def condition(self, condition: str) -> str:
-        """Display name of a condition."""
-        return self.term(CONDITION, condition)
+        """Display name of a condition; empty in a table without conditions."""
+        return "" if condition == UNNAMED_CONDITION else self.term(CONDITION, condition)
+
+    def agent_in(self, agent: str, condition: str) -> str:
+        """Display names of an agent and, where it has a name, of a condition."""
+        where = self.condition(condition)
+        return f"{self.agent(agent)} in {where}" if where else self.agent(agent)
 
     @property
     def reference(self) -> str:
@@ -162,7 +201,8 @@ class ReportContext:
     def quantity(self, variable: str) -> str:
         """Display name of a variable of the fit."""
         outcome, _, parameter = variable.rpartition(SEPARATOR)
-        return f"{parameter} of {self.label(outcome)}" if outcome in self.outcomes else variable
+        of = f" of {self.label(outcome)}" if outcome in self.outcomes else ""
+        return f"{parameter_words(parameter)}{of}"
 
     def parameters_with(self, conclusion: str) -> list[str]:
         """Name the quantities with one conclusion, and for which labels unless for all."""
@@ -229,7 +269,16 @@ class ReportContext:
     @property
     def axis(self) -> str:
         """Label of the dose axis."""
-        return exposure_axis_label(self.spec)
+        return exposure_axis_label(self.fit)
+
+    def axis_of(self, outcome: str) -> str:
+        """Label of the dose axis of one outcome."""
+        return exposure_axis(self.fit, self.outcomes[outcome].exposure)
+
+    def references(self, agents: Iterable[str] | None = None) -> str:
+        """What a multiple of 1 is, agent by agent; empty where doses are not multiples."""
+        texts = {agent: reference_words(self.fit, agent) for agent in agents or self.agents}
+        return "; ".join(f"{self.agent(agent)} {text}" for agent, text in texts.items() if text)
 
     @cached_property
     def dose_range(self) -> xr.Dataset:
@@ -250,17 +299,72 @@ class ReportContext:
             active &= design["condition"].to_numpy() == condition
         return len(set(study[active]) & set(study[exposure == 0]))
 
-    def below_tested(self, outcome: str, agent: str, dose: float) -> bool:
-        """Whether a dose is below all tested doses of an agent."""
-        lowest = float(self.dose_range["tested_from"].sel({OUTCOME: outcome, AGENT: agent}))
-        return self.has_dose(outcome) and dose < lowest * (1 - TOLERANCE)
+    def people(
+        self, outcome: str = "", agent: str = "", condition: str | None = None
+    ) -> int | None:
+        """Count the people of an outcome's trials, or of those of an agent; None if not known.
 
-    def above_tested(self, outcome: str, agent: str, dose: float) -> bool:
-        """Whether a dose is above all tested doses of an agent, or the agent was never tested."""
+        Of the trials of an agent, the people of its arms and of the reference arms.
+        """
+        arms = self.fit["design/arms"].to_dataset()
+        if "n_randomised" not in arms:
+            return None
+        counts = arms["n_randomised"].to_numpy().astype(float)
+        repeats = arms["overlaps"].to_numpy() != "" if "overlaps" in arms else counts < 0
+        positions = np.arange(len(counts))
+        if outcome:
+            design = self.design(outcome)
+            positions = design["position"].to_numpy()
+            if agent:
+                study, exposure = design["study"].to_numpy(), design["exposure"].to_numpy()
+                of_agent = (design["agent"].to_numpy() == agent) & (exposure > 0)
+                if condition is not None:
+                    of_agent &= design["condition"].to_numpy() == condition
+                in_trials = np.isin(study, study[of_agent]) & (exposure == 0)
+                positions = positions[of_agent | in_trials]
+        chosen = np.unique(positions)
+        chosen = chosen[~repeats[chosen]]
+        total = counts[chosen].sum() if len(chosen) else np.nan
+        return int(total) if np.isfinite(total) else None
+
+    def silent_trials(
+        self, outcome: str, agent: str = "", condition: str | None = None
+    ) -> list[str]:
+        """Name the trials of counts in which nobody had the event, or everybody."""
+        silent = []
+        for form in self.observed(outcome):
+            if not form.counts:
+                continue
+            columns = ["study", "agent", "condition", "exposure", "events", form.at_risk]
+            arms = pd.DataFrame({column: form.design[column].to_numpy() for column in columns})
+            for study, rows in arms.groupby("study", sort=False):
+                nobody = (rows["events"] == 0).all()
+                everybody = form.at_risk == "n" and (rows["events"] == rows["n"]).all()
+                of_agent = (rows["agent"] == agent) & (rows["exposure"] > 0)
+                of_agent &= condition is None or rows["condition"] == condition
+                if (nobody or everybody) and (not agent or of_agent.any()):
+                    silent.append(str(study))
+        return silent
+
+    def tested_range(
+        self, outcome: str, agent: str, condition: str | None = None
+    ) -> tuple[float, float]:
+        """The lowest and highest tested dose, in one condition or in all; NaN without a trial."""
+        of_agent = self.dose_range.sel({OUTCOME: outcome, AGENT: agent})
+        if condition is not None:
+            of_agent = of_agent.sel({CONDITION: condition})
+        return float(of_agent["tested_from"].min()), float(of_agent["tested_to"].max())
+
+    def dose_remark(
+        self, outcome: str, agent: str, dose: float, condition: str | None = None
+    ) -> str:
+        """Say that a dose is outside those tested in the condition; empty where it is within."""
         if not self.has_dose(outcome):
-            return self.n_trials(outcome, agent) == 0
-        largest = float(self.dose_range["tested_to"].sel({OUTCOME: outcome, AGENT: agent}))
-        return not dose <= largest * (1 + TOLERANCE)
+            return ""
+        low, high = self.tested_range(outcome, agent, condition)
+        if not dose <= high * (1 + TOLERANCE):
+            return EXTRAPOLATED
+        return BELOW if dose < low * (1 - TOLERANCE) else ""
 
     def cells(self, outcome: str) -> list[ModelCell]:
         """The cells of an outcome that the model distinguishes, those with most trials first."""
@@ -272,6 +376,7 @@ class ReportContext:
                 self._condition_title(condition),
                 self.n_trials(outcome, agent, condition),
                 self.n_controlled(outcome, agent, condition),
+                condition or None,
             )
             for agent in self.agents
             for condition in (self.conditions if by_condition else [""])
@@ -281,7 +386,7 @@ class ReportContext:
     def _condition_title(self, condition: str) -> str:
         if not condition:
             return ALL_CONDITIONS
-        return "" if condition == UNNAMED_CONDITION else self.condition(condition)
+        return self.condition(condition)
 
     def tested_cells(self, outcome: str) -> list[ModelCell]:
         """The cells of an outcome that have a trial."""
@@ -329,7 +434,8 @@ class ReportContext:
         """The fit with as many draws as a curve on a page needs."""
         posterior = self.fit["posterior"].to_dataset()
         draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-        numbers = draws * 48 * len(self.agents) * len(self.conditions)
+        doses = default_dose_grid(self.fit).sizes[DOSE]
+        numbers = draws * doses * len(self.agents) * len(self.conditions)
         step = math.ceil(numbers / MAX_CURVE_NUMBERS)
         if step <= 1:
             return self.fit
@@ -355,49 +461,72 @@ class ReportContext:
         return {outcome: study_effects(self.fit, outcome) for outcome in self.outcomes}
 
     def effect_draws(self, outcome: str, agent: str, condition: str, dose: float) -> np.ndarray:
-        """Draws of an effect at a displayed dose, on the scale of the linear predictor."""
-        grid = self._display_effects[outcome]
-        cell = grid.sel({AGENT: agent, CONDITION: condition})
-        nearest = int(np.abs(grid[DOSE].to_numpy() - dose).argmin())
-        return cell.isel({DOSE: nearest}).to_numpy().ravel()
+        """Draws of an effect at a dose, on the scale of the linear predictor."""
+        key = outcome, agent, condition, dose
+        if key not in self._effect_draws:
+            cell = {AGENT: agent, CONDITION: condition}
+            response = linear_response(self.fit, outcome, [dose], cell=cell)
+            self._effect_draws[key] = response.to_numpy().ravel()
+        return self._effect_draws[key]
+
+    def natural_effect(self, outcome: str, draws: np.ndarray) -> np.ndarray:
+        """Draws of an effect as a ratio or a correlation, where it is one, else a difference."""
+        link = self.link(outcome)
+        if link.ratio:
+            return np.exp(np.minimum(draws, MAX_LOG))
+        return np.tanh(draws) if link.correlation else draws
+
+    def effect_name(self, outcome: str) -> str:
+        """Name the natural scale of an outcome's effects: a ratio, a correlation, a difference."""
+        link = self.link(outcome)
+        return link.ratio or ("correlation" if link.correlation else "difference")
+
+    def effect_text(self, outcome: str, draws: np.ndarray) -> str:
+        """Write an effect with its 95% CrI and its unit."""
+        natural = self.natural_effect(outcome, draws)
+        low, middle, high = quantile_interval(natural)
+        name = self.effect_name(outcome)
+        unit = ""
+        if name == "difference":
+            unit = self.unit(outcome) or " (unit not stated)"
+        return f"{name} {format_effect(middle)}{unit} ({CRI} {format_range(low, high)})"
+
+    # --- Doses -----------------------------------------------------------------------------------
 
     @cached_property
-    def _display_effects(self) -> dict[str, xr.DataArray]:
-        doses = sorted({dose for doses in self.display_doses.values() for dose in doses})
-        return {outcome: linear_response(self.fit, outcome, doses) for outcome in self.outcomes}
+    def tested_doses(self) -> pd.DataFrame:
+        """The doses that trials compared, by outcome, agent and condition."""
+        return tested_doses(self.fit)
 
-    @cached_property
-    def display_doses(self) -> dict[str, list[float]]:
-        """Doses at which the report states effects, by agent."""
-        if not self.dose_outcomes:
-            return {agent: [1.0] for agent in self.agents}
-        if self.relative:
-            return {agent: [0.5, 1.0, 2.0] for agent in self.agents}
-        return {agent: self._tested_doses(agent) for agent in self.agents}
+    def reported_doses(self, outcome: str, agent: str, condition: str | None) -> list[float]:
+        """Tested doses at which the report states effects, the commonest among them."""
+        if not self.has_dose(outcome):
+            return [1.0]
+        return reported_doses(self.tested_doses, outcome, agent, condition)
 
-    def _tested_doses(self, agent: str) -> list[float]:
-        """The lowest, middle and highest tested dose of an agent."""
-        doses: set[float] = set()
-        for outcome in self.dose_outcomes:
-            arms = self.design(outcome)
-            exposure = arms["exposure"].to_numpy()[arms["agent"].to_numpy() == agent]
-            doses |= {float(dose) for dose in exposure if dose > 0}
-        tested = sorted(doses) or [1.0]
-        return sorted({tested[0], tested[(len(tested) - 1) // 2], tested[-1]})
+    def main_dose(self, outcome: str, agent: str, condition: str | None = None) -> float:
+        """The dose at which an agent's effect is summarised: the commonest tested one."""
+        if not self.has_dose(outcome):
+            return 1.0
+        return commonest_dose(self.tested_doses, outcome, agent, condition)
 
-    def main_dose(self, agent: str) -> float:
-        """The dose at which an agent's effect is summarised."""
-        doses = self.display_doses[agent]
-        return 1.0 if 1.0 in doses else doses[(len(doses) - 1) // 2]
+    def comparison_doses(
+        self, outcome: str, agents: Sequence[str], condition: str | None
+    ) -> dict[str, float]:
+        """The doses at which agents are compared with each other."""
+        return comparison_doses(self.fit, outcome, agents, condition)
 
-    def dose_text(self, dose: float, *, in_table: bool = False) -> str:
-        """Write a dose for a sentence or a table cell."""
-        if not self.dose_outcomes:
-            return format_exact(dose) if in_table else "any dose"
-        if self.relative:
-            named = dose == 1 and not in_table
-            return "the reference dose" if named else f"{format_exact(dose)} × reference"
-        return format_exact(dose) if in_table else f"dose {format_exact(dose)}"
+    def is_tested(self, outcome: str, agent: str, dose: float, condition: str | None) -> bool:
+        """Whether a trial had a dose, in one condition or in any."""
+        rows = self.tested_doses
+        rows = rows[(rows[OUTCOME] == outcome) & (rows[AGENT] == agent)]
+        if condition is not None:
+            rows = rows[rows[CONDITION] == condition]
+        return bool(np.isclose(rows[DOSE].to_numpy(float), dose, rtol=1e-5, atol=0).any())
+
+    def dose_text(self, outcome: str, agent: str, dose: float) -> str:
+        """Write a dose with its unit."""
+        return dose_words(self.fit, outcome, agent, dose) if self.has_dose(outcome) else "any dose"
 
     def benefit_target(self) -> str:
         """The smallest important benefit of the spec's window, with its unit."""
@@ -405,4 +534,7 @@ class ReportContext:
         assert window is not None
         if self.is_risk(window.benefit):
             return format_exact_percent(window.benefit_at_least)
-        return f"{format_exact(window.benefit_at_least)}{self.unit(window.benefit)}"
+        unit = self.unit(window.benefit)
+        if window.benefit_at_least == 1:
+            unit = re.sub(r"^ points\b", " point", unit)
+        return f"{format_exact(window.benefit_at_least)}{unit}"

@@ -56,6 +56,7 @@ from nmda_bayes.design.pk_exposure import PKModels, pk_models_of_design
 from nmda_bayes.dims import SAMPLE, SEPARATOR, STUDY
 from nmda_bayes.estimands import spec_of
 from nmda_bayes.estimands.fit_access import variable_name
+from nmda_bayes.estimands.tested_doses import axis_in_units
 from nmda_bayes.model import OFFSET, build_model_from_design
 from nmda_bayes.pk.structure import log_sd
 from nmda_bayes.report.format import MINUS, capitalise, count_noun, decapitalise, format_prior
@@ -176,7 +177,15 @@ def model_equations(spec: AnalysisSpec, design: xr.DataTree, dims: Dims) -> list
     groups = [
         EquationGroup(
             capitalise(part.label or name),
-            tuple(_outcome_lines(spec, name, design[f"{OUTCOMES}/{name}"].to_dataset(), dims)),
+            tuple(
+                _outcome_lines(
+                    spec,
+                    name,
+                    design[f"{OUTCOMES}/{name}"].to_dataset(),
+                    dims,
+                    axis_in_units(design[LABELS].to_dataset(), part.exposure),
+                )
+            ),
             name,
         )
         for name, part in spec.outcomes.items()
@@ -221,7 +230,7 @@ def _error_correlation_lines(errors: ErrorCorrelation) -> Iterator[Statement]:
 
 
 def _outcome_lines(
-    spec: AnalysisSpec, name: str, design: xr.Dataset, dims: Dims
+    spec: AnalysisSpec, name: str, design: xr.Dataset, dims: Dims, axis: str
 ) -> Iterator[Statement]:
     part = spec.outcomes[name]
     likelihood, heterogeneity = LIKELIHOODS[part.likelihood], HETEROGENEITIES[part.heterogeneity]
@@ -242,11 +251,19 @@ def _outcome_lines(
     if not likelihood.has_baseline:
         terms.clear()
     effect = "f(x[arm]; theta[agent, condition])" if curve.parameters else "f(x[arm])"
-    terms.append(f"{effect} · g(hour)" if course.clocks else effect)
-    terms += ["delta[arm]"] * (heterogeneity.formula is not None) + ["bias[arm]"] * shifted
+    effect = f"{effect} · g(hour)" if course.clocks else effect
+    centred = likelihood.has_baseline and part.baseline_is_mean
+    if centred:
+        terms.append("shift[arm] − mean shift of the study's arms")
+    else:
+        terms += [effect] + ["bias[arm]"] * shifted
+    terms += ["delta[arm]"] * (heterogeneity.formula is not None)
     yield Statement(f"eta[arm] = {' + '.join(terms)}", _baseline_note(likelihood))
+    if centred:
+        note = "a study's baseline is the mean of its arms' expected levels"
+        yield Statement(f"shift[arm] = {' + '.join([effect] + ['bias[arm]'] * shifted)}", note)
     if curve.needs_dose:
-        yield Statement(f"x = {EXPOSURES[part.exposure].axis}")
+        yield Statement(f"x = {axis}")
     for text, symbols, agents in curve.formula_lines():
         notes = ("for x > 0; f(0) = 0", agents and f"of {agents}", symbols)
         yield Statement(f"f(x) = {text}", "; ".join(filter(None, notes)))

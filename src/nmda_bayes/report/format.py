@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.dims import words_of
 from nmda_bayes.intervals import INTERVAL_LEVEL
 from nmda_bayes.priors import prior_text
 
@@ -33,6 +34,11 @@ def format_number(value: float, digits: int = 3) -> str:
     rounded = round(value, places)
     text = f"{rounded:,.{places}f}" if abs(value) < 1000 else f"{rounded:,.0f}"
     return text.replace("-", MINUS).replace(",", THIN_SPACE)
+
+
+def format_count(value: int) -> str:
+    """Write a count, with thin spaces between thousands."""
+    return f"{value:,}".replace(",", THIN_SPACE)
 
 
 def format_exact(value: float) -> str:
@@ -122,10 +128,7 @@ def decapitalise(text: str) -> str:
 
 def display_name(text: str) -> str:
     """Write a label of the evidence as words."""
-    words = str(text)
-    if words.startswith(("s_", "r_")):
-        words = f"{words[0].upper()}-{words[2:]}"
-    return words.replace("_", " ")
+    return words_of(str(text))
 
 
 def join_words(words: Iterable[str], joint: str = "and") -> str:
@@ -144,3 +147,37 @@ def list_some(words: Iterable[str], limit: int, separator: str = ", ") -> str:
 def count_noun(count: int, noun: str, plural: str = "") -> str:
     """Write a count with its noun."""
     return f"{count or 'no'} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+#: Names of parameters as a reader knows them.
+PARAMETERS: Final = {
+    "emax": "maximum effect",
+    "log_ed50": "log ED50",
+    "ed50": "ED50",
+    "effect": "effect",
+    "slope": "slope",
+    "hill": "Hill coefficient",
+    "baseline": "baseline",
+    "heterogeneity_sd": "heterogeneity SD",
+    "heterogeneity_correlation": "heterogeneity correlation",
+}
+#: What a pooled parameter's own parameters are, by the end of their names.
+POOLED: Final = {
+    "_location": "mean {}",
+    "_between_agent": "SD between agents of the {}",
+    "_between_condition": "SD between conditions of the {}",
+    "_between_cells": "SD between agent-condition pairs of the {}",
+    "_within_class": "SD between agents of a class of the {}",
+    "_between_class": "SD between classes of the {}",
+}
+
+
+def parameter_words(name: str) -> str:
+    """Write a parameter's name for a reader, with its label in brackets."""
+    name, bracket, label = name.partition("[")
+    if bracket:
+        return f"{parameter_words(name)} ({words_of(label.removesuffix(']'))})"
+    for ending, text in POOLED.items():
+        if name.endswith(ending) and name != ending:
+            return text.format(parameter_words(name.removesuffix(ending)))
+    return PARAMETERS.get(name, words_of(name))

@@ -29,6 +29,8 @@ def render_report(
     """Write the report of a fit as HTML."""
     report = ReportContext(fit, variants, checks)
     ordered = sorted(SECTIONS.values(), key=lambda section: section.position)
+    if report.synthetic or not report.checks.passed:  # before any result
+        ordered.sort(key=lambda section: section.key != "convergence")
     sections = [section for build in ordered if (section := build(report)) is not None]
     return build_page(report.spec.title, sections, passed=report.checks.passed)
 

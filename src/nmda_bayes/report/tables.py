@@ -14,11 +14,12 @@ import xarray as xr
 from nmda_bayes.checks import PRIOR_ONLY
 from nmda_bayes.checks.diagnostics import coordinate_labels, scalar_diagnostics
 from nmda_bayes.components.links import risk_at_effect
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, SAMPLE, SEPARATOR
-from nmda_bayes.estimands import compare_agents, effective_dose, number_needed
-from nmda_bayes.estimands.clinical import COMPARATOR
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, OUTCOME, SAMPLE, SEPARATOR
+from nmda_bayes.estimands import effective_dose, number_needed
+from nmda_bayes.estimands.response import to_natural_scale, window_probabilities
+from nmda_bayes.estimands.tested_doses import TOLERANCE, dose_interval_words
 from nmda_bayes.model import OFFSET
-from nmda_bayes.report.context import ALL_CONDITIONS, ReportContext
+from nmda_bayes.report.context import ALL_CONDITIONS, ModelCell, ReportContext
 from nmda_bayes.report.format import (
     CRI,
     TAIL,
@@ -32,39 +33,29 @@ from nmda_bayes.report.format import (
     quantile_interval,
 )
 
-EXTRAPOLATED: Final = "above the tested doses (extrapolated)"
-BELOW: Final = "below the tested doses (model-based)"
 NO_TRIAL: Final = "no trial: predicted from other trials and the prior"
 PRIOR_ONLY_NOTE: Final = "prior only: the data are uninformative"
-#: Log ratios are exponentiated up to here.
-MAX_LOG: Final = 700.0
-
-
-def ratio_draws(log_ratios: np.ndarray) -> np.ndarray:
-    """Exponentiate draws of a log ratio."""
-    return np.exp(np.minimum(log_ratios, MAX_LOG))
+#: At least this probability makes a dose likely to meet both targets.
+LIKELY: Final = 0.5
 
 
 def effect_table(report: ReportContext, outcome: str) -> pd.DataFrame:
-    """An outcome's effect in every cell at its displayed doses, against the reference."""
+    """An outcome's effect in every cell at its tested doses, against the reference."""
     link, better = report.link(outcome), report.outcomes[outcome].better
-    effect = f"{link.ratio or 'difference'} ({CRI})"
+    effect = f"{report.effect_name(outcome)} ({CRI})"
     rows = []
     for cell in report.cells(outcome):
-        for dose in report.display_doses[cell.agent] if report.has_dose(outcome) else [1.0]:
+        main = report.main_dose(outcome, cell.agent, cell.tested_in)
+        for dose in report.reported_doses(outcome, cell.agent, cell.tested_in):
             draws = report.effect_draws(outcome, cell.agent, cell.condition, dose)
             remarks = [f"no trial against {report.reference} here"] if not cell.controlled else []
-            if report.above_tested(outcome, cell.agent, dose):
-                remarks.append(EXTRAPOLATED)
-            if report.below_tested(outcome, cell.agent, dose):
-                remarks.append(BELOW)
             row = {
-                "main": dose == report.main_dose(cell.agent) or not report.has_dose(outcome),
+                "main": dose == main,
                 "agent": report.agent(cell.agent),
                 "condition": cell.where,
                 "trials": cell.trials,
-                "dose": report.dose_text(dose, in_table=True),
-                effect: format_draws(ratio_draws(draws) if link.ratio else draws),
+                "dose": report.dose_text(outcome, cell.agent, dose),
+                effect: format_draws(report.natural_effect(outcome, draws)),
             }
             if link.probability:
                 risk = risk_at_effect(report.baseline(outcome)[0], draws, link)
@@ -78,24 +69,22 @@ def effect_table(report: ReportContext, outcome: str) -> pd.DataFrame:
 
 
 def added_risk_table(report: ReportContext, outcome: str) -> pd.DataFrame:
-    """Added risk and number needed to treat or harm, at the main dose of every tested cell."""
+    """Added risk and number needed to treat or harm, at the commonest dose of every tested cell."""
     rows, needed = [], {}
     baseline, better = report.baseline(outcome)[0], report.outcomes[outcome].better
     for cell in report.tested_cells(outcome):
-        dose = report.main_dose(cell.agent)
+        dose = report.main_dose(outcome, cell.agent, cell.tested_in)
         if dose not in needed:
             needed[dose] = number_needed(report.fit, outcome, dose, baseline)
         risk = needed[dose].sel({AGENT: cell.agent, CONDITION: cell.condition})
         low, middle, high = (float(risk[end]) for end in ("lower", "median", "upper"))
-        above = report.above_tested(outcome, cell.agent, dose)
         rows.append(
             {
                 "agent": report.agent(cell.agent),
                 "condition": cell.where,
-                "dose": report.dose_text(dose, in_table=True),
+                "dose": report.dose_text(outcome, cell.agent, dose),
                 f"added risk ({CRI})": format_interval(low, middle, high, format_percent),
                 "number needed": _number_needed_text(low, middle, high, better),
-                "remark": EXTRAPOLATED if above else "",
             }
         )
     table = pd.DataFrame(rows)
@@ -124,31 +113,47 @@ def _persons(risk: float) -> str:
 
 
 def contrast_table(report: ReportContext, outcome: str) -> pd.DataFrame:
-    """Pairwise comparisons of the agents that have trials, at one dose."""
-    by_condition: dict[str, list[int]] = {}
-    cells = report.tested_cells(outcome)
-    for i, cell in enumerate(cells):
-        by_condition.setdefault(cell.where, []).append(i)
-    comparable = not report.has_dose(outcome) or report.relative
-    if len(report.agents) < 2 or not report.varies(outcome, AGENT) or not comparable:
+    """Pairwise comparisons of the agents that have trials, at the doses that the table states."""
+    by_condition: dict[str, list[ModelCell]] = {}
+    for cell in report.tested_cells(outcome):
+        by_condition.setdefault(cell.where, []).append(cell)
+    if len(report.agents) < 2 or not report.varies(outcome, AGENT):
         return pd.DataFrame()
-    draws_by_pair = compare_agents(report.fit, outcome, 1.0)
-    ratio = report.link(outcome).ratio
-    measure = "ratio" if ratio else "difference"
+    measure = "ratio" if report.link(outcome).ratio else "difference"
     rows = []
-    for where, members in by_condition.items():
-        for first, second in combinations((cells[i] for i in members), 2):
-            pair = {AGENT: first.agent, COMPARATOR: second.agent, CONDITION: first.condition}
-            draws = draws_by_pair.sel(pair).to_numpy()
+    for where, cells in by_condition.items():
+        agents = [cell.agent for cell in cells]
+        doses = report.comparison_doses(outcome, agents, cells[0].tested_in)
+        for pair in combinations(cells, 2):
+            first, second = (
+                report.effect_draws(outcome, c.agent, c.condition, doses[c.agent]) for c in pair
+            )
+            names = [report.agent(cell.agent) for cell in pair]
+            remarks = [
+                remark
+                for cell in pair
+                if (remark := _comparison_remark(report, outcome, cell, doses[cell.agent]))
+            ]
+            texts = (report.dose_text(outcome, c.agent, doses[c.agent]) for c in pair)
+            draws = first - second
             row = {
-                "agents": f"{report.agent(first.agent)} vs {report.agent(second.agent)}",
+                "agents": " vs ".join(names),
                 "condition": where,
-                "dose": report.dose_text(1.0, in_table=True) if report.has_dose(outcome) else "",
-                f"{measure} ({CRI})": format_draws(np.exp(draws) if ratio else draws),
+                "doses": " vs ".join(texts) if report.has_dose(outcome) else "",
+                f"{measure} ({CRI})": format_draws(report.natural_effect(outcome, draws)),
                 "Pr(first lower than second)": format_probability(float(np.mean(draws < 0))),
+                "remark": "; ".join(remarks),
             }
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _comparison_remark(report: ReportContext, outcome: str, cell: ModelCell, dose: float) -> str:
+    """Say that the dose of an agent in a comparison was not tested."""
+    if not report.has_dose(outcome) or report.is_tested(outcome, cell.agent, dose, cell.tested_in):
+        return ""
+    remark = report.dose_remark(outcome, cell.agent, dose, cell.tested_in)
+    return f"{report.agent(cell.agent)}: {remark or 'not a tested dose'}"
 
 
 class BestDose(NamedTuple):
@@ -158,19 +163,50 @@ class BestDose(NamedTuple):
     probability: float
     is_largest: bool
 
+    @property
+    def is_likely(self) -> bool:
+        """Whether the dose is at least as likely as not to meet both targets."""
+        return self.probability >= LIKELY
+
 
 def best_dose(report: ReportContext, agent: str, condition: str) -> BestDose | None:
-    """Find the best tested dose of a cell; None without a window or a tested dose."""
-    if report.window is None:
+    """Find the best of a cell's tested doses; None without one, or trials of both outcomes.
+
+    Tested for the benefit or for the harm, and not above the doses tested for either of them.
+    """
+    window = report.spec.window
+    if window is None or report.window is None:
         return None
-    cell = report.window["p_both"].sel({AGENT: agent, CONDITION: condition})
-    tested = np.flatnonzero(~cell["extrapolated"].to_numpy().astype(bool))
-    if tested.size == 0:
+    sides = (window.benefit, window.harm)
+    if not all(report.n_trials(outcome, agent) for outcome in sides):
         return None
-    probability = cell.to_numpy()[tested]
-    best = int(probability.argmax())
-    dose = float(cell[DOSE].to_numpy()[tested[best]])
-    return BestDose(dose, float(probability[best]), best == tested.size - 1)
+    highest = [report.tested_range(outcome, agent, condition)[1] for outcome in sides]
+    rows = report.tested_doses
+    rows = rows[rows[OUTCOME].isin(sides) & (rows[AGENT] == agent) & (rows[CONDITION] == condition)]
+    limit = np.nanmin([*highest, np.inf]) * (1 + TOLERANCE)
+    tested = np.unique(rows[DOSE].to_numpy(float))
+    tested = tested[tested <= limit]
+    if not tested.size:
+        return None
+    met = [_meets_targets(report, agent, condition, float(dose)) for dose in tested]
+    best = int(np.argmax(met))
+    return BestDose(float(tested[best]), met[best], best == tested.size - 1)
+
+
+def _meets_targets(report: ReportContext, agent: str, condition: str, dose: float) -> float:
+    """The probability that a dose meets both targets of the window."""
+    window = report.spec.window
+    assert window is not None
+    benefit, harm = (
+        to_natural_scale(
+            xr.DataArray(report.effect_draws(outcome, agent, condition, dose)[None], dims=SAMPLE),
+            report.link(outcome),
+            window.baseline_risk,
+        )
+        for outcome in (window.benefit, window.harm)
+    )
+    met = window_probabilities(report.spec, benefit, harm, window.baseline_risk)
+    return float(met["p_both"])
 
 
 # --- Effective doses -----------------------------------------------------------------------------
@@ -186,15 +222,15 @@ def effective_dose_table(report: ReportContext) -> pd.DataFrame:
         for cell in report.tested_cells(outcome):
             draws = doses.sel({AGENT: cell.agent, CONDITION: cell.condition}).to_numpy()
             median = quantile_interval(draws)[1]
-            above = not math.isnan(median) and report.above_tested(outcome, cell.agent, median)
+            remark = report.dose_remark(outcome, cell.agent, median, cell.tested_in)
             rows.append(
                 {
                     "effect": effect,
                     "agent": report.agent(cell.agent),
                     "condition": cell.where,
                     "Pr(reached)": format_probability(float(np.mean(~np.isnan(draws)))),
-                    f"dose ({CRI})": _dose_interval(draws),
-                    "remark": EXTRAPOLATED if above else "",
+                    f"dose ({CRI})": _dose_interval(report, outcome, cell.agent, draws),
+                    "remark": "" if math.isnan(median) else remark,
                 }
             )
     rows += _ed50_rows(report)
@@ -202,10 +238,15 @@ def effective_dose_table(report: ReportContext) -> pd.DataFrame:
     return pd.DataFrame(rows).drop_duplicates(ignore_index=True)
 
 
-def _dose_interval(draws: np.ndarray) -> str:
+def _dose_interval(report: ReportContext, outcome: str, agent: str, draws: np.ndarray) -> str:
+    """Write an estimated dose with its interval, in the unit of the agent's doses."""
     if np.isnan(draws).all():
         return "not reached"
-    return format_draws(draws, lambda dose: format_number(dose, 2))
+    low, middle, high = quantile_interval(draws)
+    if not agent:  # shared by agents, whose units may differ
+        text = format_draws(draws, lambda dose: format_number(dose, 2))
+        return f"{text} {'× reference' if report.relative else '(on the dose axis of each agent)'}"
+    return dose_interval_words(report.fit, outcome, agent, (low, middle, high))
 
 
 def _targets(report: ReportContext) -> Iterator[tuple[str, float, str]]:
@@ -217,7 +258,11 @@ def _targets(report: ReportContext) -> Iterator[tuple[str, float, str]]:
     sign = -1 if report.outcomes[benefit].better == "lower" else 1
     start = window.baseline_risk if report.is_risk(benefit) else 0.0
     text = f"{report.label(benefit)}: benefit of {report.benefit_target()}"
-    yield benefit, start + sign * window.benefit_at_least, text
+    effect = start + sign * window.benefit_at_least
+    if not report.is_risk(benefit):
+        # Targets of ratios and correlations are on the scale of the linear predictor.
+        effect = float(report.natural_effect(benefit, np.array(effect)))
+    yield benefit, effect, text
     target = window.baseline_risk + window.risk_at_most
     if target < 1:
         added = format_exact_percent(window.risk_at_most)
@@ -235,15 +280,24 @@ def _ed50_rows(report: ReportContext) -> Iterator[dict[str, object]]:
             labels = {AGENT: cell.agent, CONDITION: cell.condition}
             labels = {dim: label for dim, label in labels.items() if dim in ed50.dims}
             draws = ed50.sel(labels).to_numpy()
-            above = report.above_tested(outcome, cell.agent, quantile_interval(draws)[1])
+            median = quantile_interval(draws)[1]
+            tested_in = cell.tested_in if CONDITION in labels else None
+            remark = report.dose_remark(outcome, cell.agent, median, tested_in)
+            shared = AGENT not in labels and len(report.agents) > 1
             prior_only = _is_prior_only(report, outcome, labels)
             yield {
                 "effect": f"{report.label(outcome)}: half of the maximum effect (ED50)",
                 "agent": report.agent(cell.agent) if AGENT in labels else "all agents",
-                "condition": cell.where if CONDITION in labels else ALL_CONDITIONS,
+                "condition": (
+                    cell.where
+                    if CONDITION in labels or len(report.conditions) == 1
+                    else ALL_CONDITIONS
+                ),
                 "Pr(reached)": format_probability(1.0),
-                f"dose ({CRI})": _dose_interval(draws),
-                "remark": PRIOR_ONLY_NOTE if prior_only else EXTRAPOLATED if above else "",
+                f"dose ({CRI})": _dose_interval(
+                    report, outcome, "" if shared else cell.agent, draws
+                ),
+                "remark": PRIOR_ONLY_NOTE if prior_only else "" if shared else remark,
             }
 
 
@@ -261,7 +315,7 @@ STATISTICS: Final = ("mean", "sd", "q2.5", "q50", "q97.5", "r_hat", "ess_bulk", 
 
 
 def summary_table(fit: xr.DataTree, diagnosed: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Summarise every scalar of a posterior, one row each.
+    """Summarise every scalar of a posterior, one row each; by quadrature where the fit has it.
 
     `diagnosed` is the result of `scalar_diagnostics`, computed if None.
     """
@@ -273,6 +327,12 @@ def summary_table(fit: xr.DataTree, diagnosed: pd.DataFrame | None = None) -> pd
         "sd": posterior.std(SAMPLE, ddof=1),
         **{name: quantiles.isel(quantile=i, drop=True) for i, name in enumerate(STATISTICS[2:5])},
     }
+    exact = fit.children.get("exact")
+    if exact is not None:
+        for name, part in statistics.items():
+            integrated = exact.to_dataset().sel(statistic=name, drop=True)
+            known = [v for v in integrated.data_vars if v in part]
+            statistics[name] = part.assign({v: integrated[v] for v in known})
     frames = [_scalars(str(name), posterior[name], statistics) for name in posterior.data_vars]
     checked = scalar_diagnostics(fit) if diagnosed is None else diagnosed
     table = pd.concat(frames, ignore_index=True).merge(checked, how="left", on=["variable", "at"])

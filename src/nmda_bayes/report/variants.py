@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 import xarray as xr
 
-from nmda_bayes.artifacts import atomic_path, write_atomically
+from nmda_bayes.artifacts import MARKER, write_atomically, write_csv
 from nmda_bayes.dims import AGENT, CONDITION, OUTCOME
 from nmda_bayes.errors import InputError, Issue
 from nmda_bayes.report.blocks import Block, FigureNumbering, Items, Section, Text, fold_table
@@ -25,7 +25,7 @@ from nmda_bayes.report.sections.sensitivity import (
     variant_figures,
     variant_table,
 )
-from nmda_bayes.sensitivity import compare_variants, select_cell
+from nmda_bayes.sensitivity import compare_variants
 from nmda_bayes.sensitivity.cache import ResultCache
 from nmda_bayes.sensitivity.plan import Plan
 from nmda_bayes.sensitivity.results import VARIANT
@@ -124,12 +124,13 @@ def _overview(results: xr.Dataset) -> Iterator[Block]:
 
 def _all_variants(results: xr.Dataset) -> Iterator[Block]:
     yield Text(
-        "All variants of the cell with most trials. All cells are in sensitivity.csv, and all"
+        "All variants of the first effect above. All cells are in sensitivity.csv, and all"
         " numbers in sensitivity.nc, in the folder of this page."
     )
-    cell = next(tested_cells(results))
-    text = select_cell(results, **cell).attrs
-    table = variant_table(compare_variants(results, **cell), f"{text['title']}: {text['axis']}.")
+    cell = next(main_cells(results, 1))
+    text = cell.attrs
+    labels = (str(text[dim]) for dim in (OUTCOME, AGENT, CONDITION))
+    table = variant_table(compare_variants(results, *labels), f"{text['title']}: {text['axis']}.")
     yield fold_table(table, "All variants")
 
 
@@ -173,7 +174,8 @@ def run_into_folder(
 
     Returns the page, and whether all results passed the convergence checks.
     """
-    if out.exists() and not (out / CACHE).is_dir() and (not out.is_dir() or any(out.iterdir())):
+    contents = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.exists() and (not out.is_dir() or (CACHE not in contents and contents - {MARKER})):
         message = "exists and is not a sensitivity analysis"
         fix = "Choose a new folder, or that of an earlier run; nothing was overwritten."
         raise InputError([Issue("E665", message, fix, file=str(out))])
@@ -184,8 +186,7 @@ def run_into_folder(
         results = run_plan(plan, evidence, cache, make_executor, progress=progress)
     for issue in cache.corrupt:
         logger.warning("%s", issue)
-    with atomic_path(out / TABLE) as partial:
-        variants_table(results).to_csv(partial, index=False)
-    with atomic_path(out / RESULTS) as partial:
-        results.to_netcdf(partial, engine="h5netcdf")
+    write_csv(out / TABLE, variants_table(results))
+    # In memory first: a full disk is then an error of a plain write, not one of HDF5's.
+    write_atomically(out / RESULTS, bytes(results.to_netcdf(engine="h5netcdf")))
     return write_variants_page(page, results), bool(_valid(results).all())

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from nmda_bayes.artifacts import atomic_path, digest, remove_stale_partials, write_atomically
+from nmda_bayes.artifacts import digest, remove_stale_partials, write_atomically
 from nmda_bayes.errors import FitError, Issue
 from nmda_bayes.runtime import code_version
 from nmda_bayes.spec import AnalysisSpec
@@ -88,8 +88,7 @@ class ResultCache:
         posterior = dataset_digest(fit["posterior"].to_dataset())
         signed.attrs |= {"format": FORMAT, "key": key, "digest": posterior}
         try:
-            with atomic_path(self._path(key, DRAWS)) as partial:
-                signed.to_netcdf(partial, engine="h5netcdf")
+            write_atomically(self._path(key, DRAWS), bytes(signed.to_netcdf(engine="h5netcdf")))
         except OSError as error:
             raise FitError([self._not_writable(error)]) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -27,7 +27,7 @@ from nmda_bayes.sensitivity.variants import (
     merge_content,
     written_keys,
 )
-from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.spec import AnalysisSpec, read_toml
 
 KEYS: Final = ("title", "base", "dose", "elpd", "variants", "generate", "multiverse")
 MULTIVERSE_KEYS: Final = ("of", "why")
@@ -94,17 +94,8 @@ def base_path(path: str | PathLike[str], shipped: Path) -> Path:
 
 def read_content(path: str | PathLike[str]) -> dict[str, Any]:
     """Read the plain content of a TOML file."""
-    file = str(path)
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        fix = "Check the path. A shipped example is models/sensitivity.toml."
-        issue = Issue("E600", f"cannot be read: {error.strerror or error}", fix, file)
-    except UnicodeDecodeError:
-        issue = Issue("E601", "is not UTF-8 text", "Save it as UTF-8.", file)
-    except tomllib.TOMLDecodeError as error:
-        issue = Issue("E601", f"is not valid TOML: {error}", "Correct the syntax there.", file)
-    raise SpecError([issue])
+    hint = "Check the path. A shipped example is models/sensitivity.toml."
+    return read_toml(path, hint, ("E600", "E601", "E601"))
 
 
 def build_plan(content: Mapping[str, Any], designs: DesignCache, *, file: str = "") -> Plan:
@@ -141,7 +132,8 @@ def content_issues(content: Mapping[str, Any]) -> Iterator[Issue]:
         if not isinstance(content.get(key, {}), Mapping):
             yield Issue("E603", "is not a table", f"Write [{key}...].", column=key)
     dose = content.get("dose")
-    if dose is not None and not (isinstance(dose, int | float) and dose > 0):
+    is_number = isinstance(dose, int | float) and not isinstance(dose, bool)
+    if dose is not None and not (is_number and 0 < dose <= sys.float_info.max):
         message, fix = "is not a positive number", "Write an exposure above 0."
         yield Issue("E604", message, fix, column="dose")
     if not isinstance(content.get("elpd", False), bool):
@@ -154,6 +146,10 @@ def content_issues(content: Mapping[str, Any]) -> Iterator[Issue]:
 
 def _unknown_key(key: str, known: Sequence[str], column: str) -> Issue:
     return Issue("E602", f"unknown key '{key}'", suggest_match(key, known), column=column)
+
+
+def _not_a_list(column: str) -> Issue:
+    return Issue("E682", "is not a list", 'Write ["...", "..."].', column=column)
 
 
 def _dose_issues(content: Mapping[str, Any], base: AnalysisSpec) -> Iterator[Issue]:
@@ -183,6 +179,9 @@ def _named_drafts(content: Mapping[str, Any], issues: list[Issue]) -> dict[str, 
             issues.append(Issue("E610", message, fix, column=f"{key}.why"))
         if isinstance(without, str):
             without = [without]
+        if not isinstance(without, list):
+            issues.append(_not_a_list(f"{key}.without"))
+            without = []
         partial = {k: v for k, v in part.items() if k not in VARIANT_KEYS}
         if not partial and not without:
             message, fix = "does not differ from the base", "Write what differs."
@@ -247,7 +246,11 @@ def _combined_drafts(
         fix = "Write why = ..."
         issues.append(Issue("E605", "'why' is missing", fix, column="multiverse.why"))
     decisions: list[list[VariantDraft]] = []
-    for entry in options.get("of", []):
+    entries = options.get("of", [])
+    if not isinstance(entries, list):
+        issues.append(_not_a_list("multiverse.of"))
+        entries = []
+    for entry in entries:
         decision: list[VariantDraft] = []
         for name in entry if isinstance(entry, list) else [entry]:
             if name in generated:

@@ -23,7 +23,8 @@ from nmda_bayes.checks.diagnostics import convergence_checks, scalar_diagnostics
 from nmda_bayes.dims import AGENT, CHAIN, CONDITION, DOSE, OUTCOME, SAMPLE, STUDY
 from nmda_bayes.errors import Issue, SpecError
 from nmda_bayes.estimands import dose_range, linear_response, spec_of, therapeutic_window
-from nmda_bayes.estimands.fit_access import default_dose_grid, variable_name
+from nmda_bayes.estimands.fit_access import variable_name
+from nmda_bayes.estimands.tested_doses import default_dose_grid
 from nmda_bayes.inference.exact import integrate_posterior
 from nmda_bayes.inference.fitting import EXACT as EXACT_METHOD
 from nmda_bayes.inference.fitting import sampling_method
@@ -303,7 +304,8 @@ def _window(fit: xr.DataTree, dose: float) -> xr.Dataset:
     grid = np.unique([*default_dose_grid(fit).to_numpy(), dose])
     window = therapeutic_window(thinned, dose=grid)
     p_both = window["p_both"].reset_coords(drop=True)
-    within_tested = p_both.where(~window["extrapolated"].reset_coords(drop=True), -1.0)
+    tested = (window["tested"] & ~window["extrapolated"]).reset_coords(drop=True)
+    within_tested = p_both.where(tested, -1.0)
     best = within_tested.max(DOSE)
     return xr.Dataset(
         {

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design import OUTCOMES, WEIGHT, build_design
 from nmda_bayes.design.build import EXCLUDED
@@ -60,6 +61,8 @@ class DesignCache:
         if studies is not None:
             return drop_studies(spec, self._unweighted(without_extra), studies)
         rebuilt = self._unweighted(spec)
+        if any(LIKELIHOODS[part.likelihood].conditional for part in spec.outcomes.values()):
+            return rebuilt  # the arms of a trial have one joint density
         return zero_weight_outside(self._unweighted(without_extra), rebuilt) or rebuilt
 
     def _excluded_studies(self, exclusions: Mapping[str, set[str]]) -> set[str] | None:
@@ -440,6 +443,10 @@ def _drop_unused(
             if name not in used and name not in written:
                 del parameters[name]
                 dropped.append(f"parameters.{name}")
+        if needed is not None and BASELINE not in needed and BASELINE not in changed:
+            if outcome.get(BASELINE) is not None:
+                dropped.append(BASELINE)
+            outcome = {key: value for key, value in outcome.items() if key != BASELINE}
     for name, change in written.items():
         if isinstance(change, Mapping) and name in parameters and "pooling" in change:
             parameters[name], unused = _drop_unused_priors(parameters[name], change)

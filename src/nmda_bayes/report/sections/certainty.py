@@ -264,7 +264,7 @@ def _gaps(report: ReportContext, outcome: str) -> Iterator[str]:
             " predicted from other agents and the prior."
         )
     uncontrolled = [
-        f"{report.agent(agent)} ({report.condition(condition)})"
+        report.agent_in(agent, condition)
         for agent in report.agents
         for condition in report.conditions
         if report.n_trials(outcome, agent, condition)
@@ -278,17 +278,21 @@ def _gaps(report: ReportContext, outcome: str) -> Iterator[str]:
 
 
 def _tested_ranges(report: ReportContext, outcome: str) -> Iterator[str]:
-    ranges = []
+    ranges: dict[str, list[str]] = {}
     for agent in report.agents:
-        of_agent = report.dose_range.sel({OUTCOME: outcome, AGENT: agent})
-        low, high = float(of_agent["tested_from"]), float(of_agent["tested_to"])
-        if low == high:
-            ranges.append(f"{report.agent(agent)} {format_exact(low)} (one dose)")
-        elif not np.isnan(low):
-            ranges.append(f"{report.agent(agent)} {format_range(low, high, format_exact)}")
-    if ranges:
-        title = report.title(outcome)
-        yield f"{title}, tested range ({report.axis}): {'; '.join(ranges)}. Extrapolated above."
+        for condition in report.conditions:
+            doses = report.tested_range(outcome, agent, condition)
+            if np.isnan(doses[0]):
+                continue
+            low, high = (report.dose_text(outcome, agent, dose) for dose in doses)
+            only = f"{low} (one dose)" if low == high else f"{low} to {high}"
+            named = report.condition(condition) if len(report.conditions) > 1 else ""
+            ranges.setdefault(report.agent(agent), []).append(f"{named} {only}".strip())
+    for agent, texts in ranges.items():
+        yield (
+            f"{report.title(outcome)}, tested doses of {agent}: {'; '.join(texts)}. Extrapolated"
+            f" above{', and where no condition is named' if len(report.conditions) > 1 else ''}."
+        )
 
 
 def _dose_axis_problems(report: ReportContext) -> Iterator[str]:
@@ -311,9 +315,10 @@ def _dose_axis_problems(report: ReportContext) -> Iterator[str]:
                 f"{arm} ({format_exact(float(exposure))})"
                 for arm, exposure in zip(far["arm"], far["exposure"], strict=True)
             )
+            unit = " × reference" if report.relative else ""
             yield (
                 f"{name}: {count_noun(len(far), 'arm is', 'arms are')} more than {FAR_FACTOR:g}"
-                f" times the agent's median of {format_exact(median)}"
+                f" times the agent's median of {format_exact(median)}{unit}"
                 f" ({list_some(examples, MAX_EXAMPLES, '; ')}). Totals over days share the axis"
                 " with single doses and influence the upper end of the curve."
             )
@@ -350,13 +355,18 @@ def _sparse_data(report: ReportContext, outcome: str) -> Iterator[str]:
                 f"{title}: no event in any arm. The data bound the risk only from above; ratios"
                 " come from the prior."
             )
-        elif without:
+        if silent := report.silent_trials(outcome):
+            yield (
+                f"{title}: in {count_noun(len(silent), 'trial')} nobody had the event, or everybody"
+                f" ({list_some(silent, MAX_EXAMPLES)}): they say nothing about the effect."
+            )
+        if without and events.sum() > 0:
             yield (
                 f"{title}: {without} of {count_noun(events.size, 'arm')} had no event; they are"
                 " included without a continuity correction."
             )
     single = [
-        f"{report.agent(agent)} ({report.condition(condition)})"
+        report.agent_in(agent, condition)
         for agent in report.agents
         for condition in report.conditions
         if report.n_trials(outcome, agent, condition) == 1
@@ -416,7 +426,9 @@ def _grade_table(report: ReportContext, outcome: str) -> Table | None:
     )
     window = report.spec.window
     important = {outcome: window.benefit_at_least} if window and window.benefit == outcome else {}
-    scale = (str(report.effects[outcome].attrs["scale"]), "md")
+    unit = report.outcomes[outcome].unit
+    measure = report.link(outcome).effect or (f"difference, {unit}" if unit else "difference")
+    scale = (measure, "md")
     grades = grade_cells(effects, cells, None, important, scale).isel({OUTCOME: 0})
     frame = pd.DataFrame(
         {

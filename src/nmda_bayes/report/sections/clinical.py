@@ -10,8 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from nmda_bayes.components.time_courses import HOURS_AFTER_END, HOURS_SINCE_START
-from nmda_bayes.dims import AGENT, CONDITION, DOSE, HOUR, OUTCOME
+from nmda_bayes.dims import AGENT, CONDITION, DOSE, HOUR
 from nmda_bayes.estimands.response import absolute_risk
+from nmda_bayes.estimands.tested_doses import TOLERANCE
 from nmda_bayes.estimands.time import effect_duration, effect_over_time, remaining_effect
 from nmda_bayes.figures import (
     plot_benefit_risk,
@@ -20,9 +21,10 @@ from nmda_bayes.figures import (
     plot_therapeutic_window,
 )
 from nmda_bayes.report.blocks import Block, Picture, Table, Text, build_table, fold_table, section
-from nmda_bayes.report.context import TOLERANCE, ReportContext
+from nmda_bayes.report.context import ReportContext
 from nmda_bayes.report.format import (
     CRI,
+    capitalise,
     count_noun,
     format_draws,
     format_exact,
@@ -70,7 +72,7 @@ class _DurationBlocks:
         uninformed = [
             name
             for name in report.parameters_with("prior only")
-            if "half_life" in name or "share" in name
+            if "half life" in name or "share" in name
         ]
         if uninformed:
             text += f" The data are uninformative about {join_words(uninformed)}: prior only."
@@ -84,11 +86,14 @@ class _DurationBlocks:
         design = report.design(self.outcome)
         active, agent = design["exposure"].to_numpy() > 0, design["agent"].to_numpy()
         measured = {name: self.after[active & (agent == name)] for name in self.agents}
-        doses = {report.main_dose(name) for name in self.agents}
-        dose = report.dose_text(doses.pop()) if len(doses) == 1 else "a tested dose"
+        doses = (
+            f"{report.agent(name)} at {report.dose_text(self.outcome, name, self._dose(name))}"
+            + (f" in {where}" if (where := report.condition(self._condition(name))) else "")
+            for name in self.agents
+        )
         caption = (
-            f"{title} over time, each agent at {dose} in the condition with most of its trials."
-            f" Medians and {CRI}s."
+            f"{title} over time, each agent at its commonest tested dose in the condition with most"
+            f" of its trials ({'; '.join(doses)}). Medians and {CRI}s."
         )
         yield report.figures.add(
             plot_effect_over_time(effects, axis=self.axis, measured_at=measured), caption
@@ -101,7 +106,7 @@ class _DurationBlocks:
         """Effect of each agent over time at its main dose or at given doses."""
         effects = []
         for agent in self.agents:
-            dose = [self.report.main_dose(agent)] if doses is None else doses
+            dose = [self._dose(agent)] if doses is None else doses
             effect = effect_over_time(
                 self.report.thinned_fit, self.outcome, hours, dose, self.treatment_hours
             )
@@ -117,13 +122,18 @@ class _DurationBlocks:
         report, outcome = self.report, self.outcome
         return max(report.conditions, key=lambda c: report.n_trials(outcome, agent, c))
 
+    def _dose(self, agent: str) -> float:
+        """The commonest tested dose of an agent in that condition."""
+        return self.report.main_dose(self.outcome, agent, self._condition(agent))
+
     def _map(self) -> Picture:
         """The effect over dose and time, up to the largest tested dose of each agent."""
         report, outcome = self.report, self.outcome
-        tested = report.dose_range.sel({OUTCOME: outcome, AGENT: self.agents})
-        ends = float(tested["tested_from"].min()), float(tested["tested_to"].max())
-        effects = self._effects(self.hours[self.hours >= 0], np.geomspace(*ends, N_DOSES))
-        largest = tested["tested_to"].reset_coords(drop=True)
+        ranges = [report.tested_range(outcome, a, self._condition(a)) for a in self.agents]
+        lowest, highest = (list(ends) for ends in zip(*ranges, strict=True))
+        grid = np.geomspace(min(lowest), max(highest), N_DOSES)
+        effects = self._effects(self.hours[self.hours >= 0], grid)
+        largest = xr.DataArray(highest, {AGENT: self.agents}, (AGENT,))
         above = effects[DOSE] > largest * (1 + TOLERANCE)
         effects = effects.assign_coords(extrapolated=effects["extrapolated"] | above)
         axis, lower = self.axis, report.outcomes[outcome].better == "lower"
@@ -185,6 +195,7 @@ def _format_share(percent: float) -> str:
 
 #: Panels of one figure, at most; the table has every cell with trials.
 MAX_PANELS: Final = 12
+NO_DOSE_IS_LIKELY: Final = "no tested dose is likely (at least 50%) to meet both"
 
 
 @section("window", "Therapeutic window", 110)
@@ -200,7 +211,7 @@ def window_section(report: ReportContext) -> Iterator[Block]:
         f" {format_exact_percent(window.baseline_risk)} without treatment), and of both together."
         " These are probabilities about population means, not individual patients."
         " Both targets are set in the spec."
-        f" {window.why}".rstrip()
+        f" {capitalise(window.why)}".rstrip()
     )
     frame = _window_cells(report)
     if frame.empty:
@@ -211,7 +222,7 @@ def window_section(report: ReportContext) -> Iterator[Block]:
         title = "" if len(agents) > 1 else f" {report.agent(agents[0])}."
         caption = (
             f"Therapeutic window.{title} Posterior probabilities by dose ({report.axis}); hatched"
-            " or thin above the tested doses."
+            " or thin above the doses tested for the agent in the condition. Markers: tested doses."
         )
         yield report.figures.add(plot_therapeutic_window(results.sel(panels)), caption)
         if report.has_dose(window.benefit) or report.has_dose(window.harm):
@@ -223,17 +234,18 @@ def window_section(report: ReportContext) -> Iterator[Block]:
                 risk_at_most=window.risk_at_most,
             )
             caption = (
-                f"Benefit and added risk by dose.{title} Medians, with {CRI}s at the marked doses."
+                f"Benefit and added risk by dose.{title} Medians, with {CRI}s at tested doses."
             )
             yield report.figures.add(figure, caption)
     caption = (
-        f"Tested dose with the highest probability of meeting both targets ({report.axis})."
-        " Neighbouring doses are about as good."
+        "Of the doses tested for an agent in a condition, that with the highest probability of"
+        " meeting both targets."
     )
     shown = frame.assign(
         agent=frame["agent"].map(report.agent), condition=frame["condition"].map(report.condition)
     )
-    table = build_table(shown, caption, flagged=shown["remark"].str.contains("no trial"))
+    unlikely = ~shown["finding"].str.startswith("likely")
+    table = build_table(shown, caption, flagged=unlikely)
     yield fold_table(table, count_noun(len(frame), "agent-condition pair"))
 
 
@@ -254,14 +266,16 @@ def _window_cells(report: ReportContext) -> pd.DataFrame:
                 "no trial of the harm here": not harm,
                 "the largest tested dose": best.is_largest,
             }
+            finding = "likely to meet both" if best.is_likely else NO_DOSE_IS_LIKELY
             rows.append(
                 {
                     "agent": agent,
                     "condition": condition,
                     "trials of benefit": benefit,
                     "trials of harm": harm,
-                    "best dose": format_number(best.dose, 2),
+                    "highest at": report.dose_text(window.benefit, agent, best.dose),
                     "Pr(both targets met)": format_probability(best.probability),
+                    "finding": finding,
                     "remark": join_words(text for text, applies in remarks.items() if applies),
                 }
             )

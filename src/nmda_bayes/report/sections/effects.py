@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -75,6 +76,7 @@ from nmda_bayes.report.format import (
     format_percent,
     format_probability,
     join_words,
+    parameter_words,
 )
 from nmda_bayes.report.tables import (
     added_risk_table,
@@ -113,7 +115,8 @@ def effect_section(report: ReportContext) -> Iterator[Block]:
 def _dose_response_figures(report: ReportContext) -> Iterator[Block]:
     caption = (
         f"Medians and {CRI}s over {report.axis}. Circles are trial arms, compared with the"
-        " reference arm of their trial. Hatched: above the tested doses. Grey: no trials."
+        " reference arm of their trial. Hatched: above the doses tested for the agent in the"
+        " condition. Grey: no trials."
     )
     if report.curve_baseline is not None:
         risk, source = report.curve_baseline
@@ -121,7 +124,8 @@ def _dose_response_figures(report: ReportContext) -> Iterator[Block]:
             f" Absolute risk, assuming {format_exact_percent(risk)} without treatment ({source})."
         )
     response, observed = report.response, dict(report.effects)
-    if not any(report.varies(outcome, CONDITION) for outcome in report.outcomes):
+    several = len(report.conditions) > 1
+    if several and not any(report.varies(outcome, CONDITION) for outcome in report.outcomes):
         response, observed = _merge_conditions(response, observed)
     for agents, panels in _panels(response):
         title = f": {join_words(map(report.agent, agents))}" if agents else ""
@@ -153,16 +157,27 @@ def _merge_conditions(
     response: xr.DataArray, observed: dict[str, xr.Dataset]
 ) -> tuple[xr.DataArray, dict[str, xr.Dataset]]:
     """Merge the conditions where they share one curve."""
-    merged = {CONDITION: [ALL_CONDITIONS]}
-    trials = response["trials"].sum(CONDITION).expand_dims(merged, axis=-1)
-    curve = response.isel({CONDITION: [0]}).drop_vars("trials").assign_coords(merged)
+    coords = response.coords
+    merged = {
+        "trials": coords["trials"].sum(CONDITION),
+        "tested_from": coords["tested_from"].min(CONDITION),
+        "tested_to": coords["tested_to"].max(CONDITION),
+        "extrapolated": coords["extrapolated"].all(CONDITION),
+        "tested": coords["tested"].any(CONDITION),
+    }
+    label = {CONDITION: [ALL_CONDITIONS], f"{CONDITION}_label": (CONDITION, [ALL_CONDITIONS])}
+    curve = response.isel({CONDITION: [0]}).drop_vars([*merged]).assign_coords(label)
+    joined = {
+        name: values.reset_coords(drop=True).expand_dims({CONDITION: [ALL_CONDITIONS]})
+        for name, values in merged.items()
+    }
     effects = {
         outcome: effect.assign_coords(
             condition=("arm", np.full(effect.sizes["arm"], ALL_CONDITIONS, object))
         )
         for outcome, effect in observed.items()
     }
-    return curve.assign_coords(trials=trials), effects
+    return curve.assign_coords(joined), effects
 
 
 # --- Effects of one outcome ----------------------------------------------------------------------
@@ -179,25 +194,28 @@ def _outcome_blocks(report: ReportContext, outcome: str) -> Iterator[Block]:
         if not added.empty:
             caption = (
                 f"{report.title(outcome)}: added risk vs {report.reference}, and number needed to"
-                " treat for one more event (NNT of a benefit, NNH of a harm). Intervals through ∞"
-                " include no effect (Altman 1998)."
+                " treat for one more event"
+                + (" (NNT of a benefit, NNH of a harm)" if report.outcomes[outcome].better else "")
+                + (", at the commonest tested dose" if report.has_dose(outcome) else "")
+                + ". Intervals through ∞ include no effect (Altman 1998)."
             )
-            table = build_table(added, caption, flagged=added["remark"])
+            table = build_table(added, caption)
             yield fold_table(table, f"Added risk and number needed: {count_noun(len(added), PAIR)}")
     pairs = contrast_table(report, outcome)
     if not pairs.empty:
         ratio = report.link(outcome).ratio
-        measure = f"ratio of {ratio}s" if ratio else f"difference{_in_unit(report, outcome)}"
+        measure = ratio or f"difference{_in_unit(report, outcome)}"
         caption = (
-            f"{report.title(outcome)}: pairs of agents with trials, {measure}; direct and indirect"
-            " evidence combined."
+            f"{report.title(outcome)}: pairs of agents with trials, {measure} of the first vs the"
+            f" second{_compared_at(report, outcome)}; direct and indirect evidence combined."
         )
-        yield fold_table(build_table(pairs, caption), f"{count_noun(len(pairs), 'pair')} of agents")
+        table = build_table(pairs, caption, flagged=pairs["remark"])
+        yield fold_table(table, f"{count_noun(len(pairs), 'pair')} of agents")
     effects = report.effects[outcome]
     if effects.sizes["arm"]:
         not_estimable = int((effects["raw_note"] != "").sum())
         caption = (
-            f"{report.title(outcome)} by trial, arm minus comparator ({effects.attrs['scale']}):"
+            f"{report.title(outcome)} by trial, {_compared_in(report, outcome)}:"
             " trial estimate with its 95% confidence interval, model estimate (after partial"
             f" pooling) and predicted new trial, each with its {CRI}."
         )
@@ -210,16 +228,18 @@ def _outcome_blocks(report: ReportContext, outcome: str) -> Iterator[Block]:
 
 def _effect_tables(report: ReportContext, outcome: str) -> Iterator[Block]:
     frame = effect_table(report, outcome)
-    ratio = report.link(outcome).ratio
-    measure = f"{ratio}s" if ratio else f"differences{_in_unit(report, outcome)}"
-    caption = f"{report.title(outcome)}: {measure} vs {report.reference}."
+    unit = "" if report.link(outcome).effect else _in_unit(report, outcome)
+    caption = f"{report.title(outcome)}: {report.effect_name(outcome)}s{unit} vs"
+    caption += f" {report.reference}."
+    if report.has_dose(outcome):
+        caption += " At tested doses of each agent in each condition."
     if report.is_risk(outcome):
         risk, source = report.baseline(outcome)
         caption += f" Risk: assuming {format_exact_percent(risk)} without treatment ({source})."
     tested, main = frame["trials"] > 0, frame.pop("main")
     parts = {
         "": frame[tested & main],
-        "at all displayed doses": frame[tested] if not main[tested].all() else frame[:0],
+        "at all reported doses": frame[tested] if not main[tested].all() else frame[:0],
         "without trials (predicted)": frame[~tested & main],
     }
     for summary, rows in parts.items():
@@ -234,6 +254,23 @@ def _effect_tables(report: ReportContext, outcome: str) -> Iterator[Block]:
         )
 
 
+def _compared_in(report: ReportContext, outcome: str) -> str:
+    """Say what the estimates of arms are."""
+    name = report.effect_name(outcome)
+    if name != "difference":
+        return f"{name}, arm vs comparator"
+    return f"arm minus comparator{_in_unit(report, outcome)}"
+
+
+def _compared_at(report: ReportContext, outcome: str) -> str:
+    """Say at which doses agents are compared."""
+    if not report.has_dose(outcome):
+        return ""
+    if report.relative:
+        return ", each at its reference dose"
+    return ", each at its commonest tested dose"
+
+
 def _in_unit(report: ReportContext, outcome: str) -> str:
     unit = report.outcomes[outcome].unit
     return f" in {unit}" if unit else ""
@@ -241,7 +278,7 @@ def _in_unit(report: ReportContext, outcome: str) -> str:
 
 def _effective_doses(report: ReportContext, frame: pd.DataFrame) -> Table | Fold:
     caption = (
-        f"Effective doses ({report.axis}): median and {CRI} of the draws in which the effect is"
+        f"Effective doses: median and {CRI} of the draws in which the effect is"
         " reached within 1.5 times the highest tested dose, and the probability of that."
     )
     table = build_table(frame, caption, flagged=frame["remark"])
@@ -268,7 +305,8 @@ def _heterogeneity_blocks(report: ReportContext) -> Iterator[Block]:
             rows += [
                 {
                     "outcome": report.label(outcome),
-                    "quantity": parameter if label is None else f"{parameter} ({label})",
+                    "quantity": parameter_words(parameter)
+                    + ("" if label is None else f" ({label})"),
                     "scale": mixture.get(parameter, units),
                     ESTIMATE: format_draws(draws if label is None else draws.sel({stratum: label})),
                 }
@@ -288,7 +326,7 @@ def _heterogeneity_blocks(report: ReportContext) -> Iterator[Block]:
             rows.append(
                 {
                     "outcome": join_words(members, "with"),
-                    "quantity": name,
+                    "quantity": parameter_words(name),
                     "scale": "correlation",
                     ESTIMATE: format_draws(pairs.sel({dim: pair})),
                 }
@@ -314,7 +352,8 @@ def _outlier_blocks(report: ReportContext) -> Iterator[Block]:
         yield Heading("Outlying trials")
     for outcome, (_, share) in mixtures.items():
         posterior = outlier_probabilities(report.fit, outcome).mean(SAMPLE)
-        prior = float(report.fit["prior"][report.variable(outcome, share)].mean())
+        drawn = report.fit.children.get("prior")
+        prior = math.nan if drawn is None else float(drawn[report.variable(outcome, share)].mean())
         frame = pd.DataFrame({"study": posterior[STUDY], "posterior": posterior, "prior": prior})
         frame = frame.sort_values("posterior", ascending=False, kind="stable")
         caption = (
@@ -364,7 +403,9 @@ def _borrowing_table(
     if results.sizes[CELL] < 2:
         return None
     names = {
-        str(label): f"{report.agent(str(agent))}, {report.condition(str(condition))}"
+        str(label): ", ".join(
+            filter(None, (report.agent(str(agent)), report.condition(str(condition))))
+        )
         for label, agent, condition in zip(
             *(results[name].to_numpy() for name in (CELL, "agent", "condition")), strict=True
         )
@@ -535,9 +576,18 @@ def _league_blocks(report: ReportContext, outcome: str) -> Iterator[Block]:
     agents = [a for a in report.agents if report.n_trials(outcome, a, condition or "")]
     if len(agents) + 1 < MIN_AGENTS or not report.varies(outcome, AGENT):
         return
-    doses = {agent: report.main_dose(agent) for agent in agents}
+    doses = report.comparison_doses(outcome, agents, condition)
     league = league_table(report.fit, outcome, doses, condition)
-    at = league.attrs["dose"] + (f", {report.condition(condition)}" if condition else "")
+    at = _compared_at(report, outcome).removeprefix(", ") or "at any dose"
+    where = report.condition(condition) if condition else ""
+    at += f", {where}" if where else ""
+    if report.has_dose(outcome):
+        texts = (
+            f"{report.agent(agent)} {report.dose_text(outcome, agent, dose)}"
+            + ("" if report.is_tested(outcome, agent, dose, condition) else ", not a tested dose")
+            for agent, dose in doses.items()
+        )
+        at += f": {'; '.join(texts)}"
     caption = (
         f"{report.title(outcome)}: league table, {at}. Agents without trials here are omitted."
     )
@@ -550,6 +600,7 @@ def _league_blocks(report: ReportContext, outcome: str) -> Iterator[Block]:
     )
     columns: Columns = {
         "pair": "agents",
+        "doses": ("doses", str),
         "estimate": ESTIMATE,
         "p_better": ("Pr(first is better)", format_probability),
         "trials": ("trials of both", str),

@@ -58,7 +58,6 @@ from nmda_bayes.report.format import (
     display_name,
     format_draws,
     format_effect,
-    format_exact,
     format_interval,
     format_number,
     join_words,
@@ -75,6 +74,8 @@ SECONDARY_OUTCOMES: Final = [
     "serious_adverse_event",
 ]
 MAX_REGIMEN_LENGTH: Final = 60
+#: Where every number of a user's table is from, which no column needs to repeat.
+GIVEN: Final = "given"
 #: Title of the result column, by the denominator of events.
 RESULT_TITLES: Final = {
     "": "mean (SE)",
@@ -105,8 +106,13 @@ def evidence_section(report: ReportContext) -> Iterator[Block]:
     yield Text(_totals(report))
     network = report.fit.children["design"]
     if len(set(network["arms"]["agent"].to_numpy())) > 1:
-        figure = plot_network(network, reference=report.spec.reference)
-        caption = "Network of the included agents, with the number of trials that compare them."
+        names = [*report.agents, report.spec.reference]
+        labels = {agent: capitalise(report.agent(agent)) for agent in names}
+        figure = plot_network(network, reference=report.spec.reference, labels=labels)
+        caption = (
+            "Network of the included agents, with the number of trials that compare them. Area of a"
+            " node: participants of its arms, where they are known."
+        )
         yield report.figures.add(figure, caption)
     for outcome in report.outcomes:
         yield Heading(f"Included arms: {report.label(outcome)}")
@@ -135,10 +141,18 @@ def _totals(report: ReportContext) -> str:
     imputed = "; ".join(f"{count} from {origin}" for origin, count in sorted(origins.items()))
     imputations = f"Standard errors not reported: {imputed}" if imputed else "Nothing was imputed"
     trials = capitalise(count_noun(len(set(arms["study"].to_numpy())), "trial"))
-    return (
+    text = (
         f"{trials} with {count_noun(arms.sizes['arm'], 'arm')} ({by_outcome}). Every number has a"
         f" source. {imputations}."
     )
+    for outcome in report.outcomes:
+        counted = len(set(report.design(outcome)["study"].to_numpy()))
+        if silent := report.silent_trials(outcome):
+            text += (
+                f" {report.title(outcome)}: in {len(silent)} of {count_noun(counted, 'trial')}"
+                " nobody had the event, or everybody; they say nothing about the effect."
+            )
+    return text
 
 
 def _included_table(report: ReportContext, outcome: str, form: ObservedVariable) -> Table | Fold:
@@ -157,7 +171,7 @@ def _included_table(report: ReportContext, outcome: str, form: ObservedVariable)
     kind = ", trials that report responders" if form.report_format == RESPONDER_REPORT else ""
     caption = f"{title}: included arms{kind}."
     if report.has_dose(outcome):
-        caption += f" Exposure: {report.axis}; 0 is the reference."
+        caption += f" {capitalise(report.axis_of(outcome))}; 0 is the reference."
     if not form.counts:
         caption += " SE: standard error of the mean."
     table = build_table(_included_arms(report, outcome, form), caption)
@@ -173,6 +187,8 @@ def _included_arms(report: ReportContext, outcome: str, form: ObservedVariable) 
     rows = []
     for arm, exposure, result in zip(texts.to_dict("records"), exposures, results, strict=True):
         source, provenance = arm["source"], display_name(arm["provenance"])
+        if not source and provenance == GIVEN:
+            provenance = ""
         if source and provenance:
             source += f" ({provenance})"
         imputed = not form.counts and arm["se_from"] not in REPORTED_SE
@@ -185,7 +201,7 @@ def _included_arms(report: ReportContext, outcome: str, form: ObservedVariable) 
                 "study": arm["study"],
                 "arm": _joined(report.agent(arm["agent"]), arm["route"], condition),
                 "regimen": _joined(_shortened(arm["regimen"]), arm["dose_note"], separator="; "),
-                "exposure": format_exact(exposure) if report.has_dose(outcome) else "",
+                "dose": _dose_cell(report, outcome, arm["agent"], exposure),
                 RESULT_TITLES[form.at_risk]: result,
                 "measure, time": _joined(measure, arm["time_label"]),
                 "source (provenance)": _joined(
@@ -196,6 +212,12 @@ def _included_arms(report: ReportContext, outcome: str, form: ObservedVariable) 
             }
         )
     return pd.DataFrame(rows)
+
+
+def _dose_cell(report: ReportContext, outcome: str, agent: str, exposure: float) -> str:
+    if not report.has_dose(outcome):
+        return ""
+    return report.dose_text(outcome, agent, exposure) if exposure > 0 else "0"
 
 
 def _mean_texts(design: xr.Dataset) -> list[str]:
@@ -485,7 +507,7 @@ def _regimen_figures(report: ReportContext, kinetics: PKModels) -> Iterator[Bloc
         index = regimens["p_both"].argmax(("hours", "rate"))
         best = regimens.isel({dim: int(i) for dim, i in dict(index).items()})
         caption = (
-            f"{capitalise(report.agent(agent))} in {report.condition(condition)}: probability of"
+            f"{capitalise(report.agent_in(agent, condition))}: probability of"
             " benefit with acceptable harm, by rate and duration of an infusion."
             f" {describe_probability('both targets met', float(best['p_both']))} is highest at"
             f" {format_number(float(best['rate']), 2)} mg/kg/h for"
@@ -518,7 +540,7 @@ def _rate_figure(
         condition=condition,
     )
     caption = (
-        f"{capitalise(report.agent(agent))} in {report.condition(condition)}:"
+        f"{capitalise(report.agent_in(agent, condition))}:"
         f" {format_number(total)} mg/kg over the time of the reference regimen, {RATE_FACTOR} times"
         f" faster and {RATE_FACTOR} times slower. Medians and {CRI}s."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from math import prod
 from typing import Any, Final, Literal
@@ -23,6 +22,7 @@ from nmda_bayes.report.blocks import (
     Fold,
     Formulas,
     Heading,
+    Items,
     Picture,
     Text,
     build_table,
@@ -42,6 +42,7 @@ from nmda_bayes.report.format import (
     join_words,
 )
 from nmda_bayes.spec import AnalysisSpec
+from nmda_bayes.templates import run_command
 
 #: Panels of the figure of priors and posteriors, at most; the table has every scalar.
 MAX_PANELS: Final = 24
@@ -145,6 +146,8 @@ def prior_table(report: ReportContext) -> pd.DataFrame:
 
 def _prior_posterior_figure(report: ReportContext) -> Iterator[Picture]:
     """Densities of the variables with fewest elements, as far as the panels go."""
+    if "prior" not in report.fit.children:
+        return
     prior, posterior = (report.fit[group].to_dataset() for group in ("prior", "posterior"))
     sizes = {
         variable: prod(posterior.sizes[d] for d in posterior[variable].dims if d not in SAMPLE)
@@ -171,11 +174,11 @@ def _prior_posterior_figure(report: ReportContext) -> Iterator[Picture]:
 @section("predictive", "Predictive checks", 140)
 def predictive_section(report: ReportContext) -> Iterator[Block]:
     """Reported data compared with replicates from the prior and the posterior."""
+    kinds: tuple[Literal["prior", "posterior"], ...] = ("prior", "posterior")
     frame = report.checks.predictive
     frame = frame.assign(outcome=[report.label(outcome) for outcome in frame["outcome"]])
     misses = {
-        kind: frame[(frame[f"{kind}_p"] < TAIL) | (frame[f"{kind}_p"] > 1 - TAIL)]
-        for kind in ("prior", "posterior")
+        kind: frame[(frame[f"{kind}_p"] < TAIL) | (frame[f"{kind}_p"] > 1 - TAIL)] for kind in kinds
     }
     named = {
         kind: join_words(
@@ -183,14 +186,22 @@ def predictive_section(report: ReportContext) -> Iterator[Block]:
         )
         for kind, rows in misses.items()
     }
+    computed = [kind for kind in kinds if f"{kind}_predictive" in report.fit.children]
     text = "All posterior predictive checks passed."
-    if named["posterior"]:
+    if "posterior" not in computed:
+        text = "There are no posterior predictive checks."
+    elif named["posterior"]:
         text = f"The posterior predictive distribution misses: {named['posterior']}."
-    if named["prior"]:
+    if "prior" not in computed:
+        text += " There are no prior predictive checks."
+    elif named["prior"]:
         text += f" The prior predictive distribution misses: {named['prior']}."
     else:
         text += " The prior predictive distribution covers the data."
     yield Text(text)
+    if report.checks.remarks:
+        yield Text("Draws that could not be made, or only in a range:")
+        yield Items(report.checks.remarks)
     yield build_table(
         frame,
         "Probability that replicated data are at least as large as the reported data (ties count"
@@ -204,8 +215,7 @@ def predictive_section(report: ReportContext) -> Iterator[Block]:
         },
         frame.index.isin(misses["posterior"].index),
     )
-    kinds: tuple[Literal["prior", "posterior"], ...] = ("prior", "posterior")
-    for kind in kinds:
+    for kind in computed:
         yield Heading(f"{kind.capitalize()} predictive distribution by row")
         for outcome in report.outcomes:
             for form in report.observed(outcome):
@@ -252,7 +262,8 @@ def provenance_section(report: ReportContext) -> Iterator[Block]:
             (
                 "Sampling",
                 f"{sampling.method}, {sizes['chain']} chains of {sizes['draw']} draws after"
-                f" {sampling.tune} tuning steps, target acceptance {sampling.target_accept:g}",
+                f" {sampling.tune} tuning steps, target acceptance {sampling.target_accept:g}"
+                + (f"; {note}" if (note := attrs.get("method_note")) else ""),
             ),
             ("Seed", str(attrs.get("seed", sampling.seed))),
             ("Versions", ", ".join(f"{package} {number}" for package, number in versions.items())),
@@ -262,9 +273,8 @@ def provenance_section(report: ReportContext) -> Iterator[Block]:
         "Save the spec below as spec.toml and run this command. The same seed, versions and"
         " evidence give the same draws; a different evidence hash means different data."
     )
-    file = {"nmda": "", "data frame": "YOUR_TABLE.csv"}.get(source, shlex.quote(source))
-    evidence = f" --evidence {file}" if file else ""
-    yield Code(f"nmda-bayes run spec.toml{evidence} --out results")
+    file = {"nmda": "", "data frame": "YOUR_TABLE.csv"}.get(source, source)
+    yield Code(run_command(report.spec.settings, file, "spec.toml"))
     yield Fold("The complete spec (TOML)", (Code(spec_toml(report.spec)),))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -67,8 +68,9 @@ def prior_sensitivity_section(report: ReportContext) -> Iterator[Block]:
     yield Text(
         "Power-scaling (Kallioinen et al. 2024): priors, or the likelihood, are raised to powers"
         " near 1 and the draws reweighted, without a refit. Prior sensitivity above 0.05 means that"
-        " a slightly wider or narrower prior changes the result. Priors of baselines are not"
-        " scaled. Other prior families, models or data are not covered."
+        " a slightly wider or narrower prior changes the result. Priors of baselines are scaled"
+        " apart from the others: they should not matter to an effect. Other prior families, models"
+        " or data are not covered."
     )
     if flagged.any():
         by_diagnosis = frame[flagged].groupby("diagnosis", sort=False)["variable"]
@@ -87,6 +89,7 @@ def prior_sensitivity_section(report: ReportContext) -> Iterator[Block]:
         {
             "variable": "quantity",
             "prior": ("to the prior", format_number),
+            "baseline": ("to the baselines' prior", format_number),
             "likelihood": ("to the likelihood", format_number),
             "diagnosis": "diagnosis",
         },
@@ -99,7 +102,7 @@ def prior_sensitivity_section(report: ReportContext) -> Iterator[Block]:
 def _power_scaling_figure(report: ReportContext, frame: pd.DataFrame) -> Iterator[Picture]:
     most = frame.dropna(subset=["prior"]).sort_values("prior", ascending=False, kind="stable")
     names = [str(name) for name in most["variable"].head(MAX_DRAWN)]
-    if not names:
+    if not names or "prior" not in report.fit.children:
         return
     prior, posterior = (
         xr.Dataset({report.quantity(n): _scalar(report.fit[group].to_dataset(), n) for n in names})
@@ -109,7 +112,8 @@ def _power_scaling_figure(report: ReportContext, frame: pd.DataFrame) -> Iterato
     powers = join_words(f"{power:g}" for power in POWERS if power != 1)
     caption = (
         f"The {count_noun(len(names), 'quantity', 'quantities')} most sensitive to the strength of"
-        f" their priors, with priors (left) or likelihood (right) raised to the powers {powers}:"
+        " their priors, with priors, priors of baselines, or likelihood raised to the powers"
+        f" {powers}:"
         " weaker below 1, stronger above."
     )
     yield report.figures.add(figure, caption)
@@ -120,7 +124,10 @@ def _scalar(draws: xr.Dataset, name: str) -> xr.DataArray:
     variable, _, labels = name.removesuffix("]").partition("[")
     array = draws[variable]
     dims = [dim for dim in array.dims if dim not in SAMPLE]
-    selection = dict(zip(dims, labels.split(", "), strict=True)) if labels else {}
+    # A label may itself hold the separator: a pair of outcomes, an agent with a comma in its name.
+    members = product(*(array[dim].to_numpy() for dim in dims))
+    member = next((m for m in members if labels and ", ".join(map(str, m)) == labels), ())
+    selection = dict(zip(dims, member, strict=bool(labels)))
     return array.sel(selection).reset_coords(drop=True)
 
 
@@ -196,8 +203,17 @@ def _heterogeneity(row: dict[Any, Any], outcome: str) -> str:
 
 
 def main_cells(results: xr.Dataset, per_outcome: int) -> Iterator[xr.Dataset]:
-    """The cells of each outcome with most trials in the base case."""
+    """The cells of each outcome that the question is about.
+
+    With a window, those with most trials of both benefit and harm; then those with most trials.
+    """
     cells = list(tested_cells(results))
+    if "p_window" in results:
+        trials = results["trials"].isel({VARIANT: 0}, drop=True)
+        window = spec_of(results).window
+        sides = [window.benefit, window.harm] if window else []
+        of_both = trials.sel({OUTCOME: sides}).min(OUTCOME)
+        cells.sort(key=lambda c: -int(of_both.sel({d: c[d] for d in (AGENT, CONDITION)})))
     for outcome in results[OUTCOME].to_numpy():
         of_outcome = [cell for cell in cells if cell[OUTCOME] == outcome]
         yield from (select_cell(results, **cell) for cell in of_outcome[:per_outcome])
@@ -219,11 +235,19 @@ def estimate_range(cell: xr.Dataset) -> Text:
     known = np.isfinite(medians)
     estimates = format_range(medians[known].min(), medians[known].max(), format_number)
     probabilities = format_range(above[known].min(), above[known].max(), format_probability)
-    return Text(
+    text = (
         f"{cell.attrs['axis']}. Median {format_number(medians[0])} in the base case, {estimates}"
         f" over all variants. Pr(effect above 0) {format_probability(above[0])} in the base case,"
         f" {probabilities} over all variants."
     )
+    window = cell["p_window"].to_numpy().astype(float) if "p_window" in cell else np.array([])
+    met = window[np.isfinite(window)]
+    if met.size and np.isfinite(window[0]):
+        text += (
+            f" Pr(both targets met) {format_probability(window[0])} in the base case,"
+            f" {format_range(met.min(), met.max(), format_probability)} over all variants."
+        )
+    return Text(text)
 
 
 def variant_figures(
@@ -280,6 +304,7 @@ def variant_table(rows: pd.DataFrame, caption: str) -> Table:
         "estimate": (f"median ({CRI})", str),
         "shift": ("shift (posterior SDs)", format_number),
         "above_zero": ("Pr(above 0)", format_probability),
+        "p_window": ("Pr(both targets met)", format_probability),
         "trials": ("trials", str),
         "how": "method",
         "remark": "remark",
