@@ -48,6 +48,13 @@ NOTATION = (
 )
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _TOKEN = re.compile(rf"[;,]|{_NUMBER}|[^\s;,]+")
+#: Letters with at most two slashes, all that pint may be asked about: it would work out a power.
+_UNIT = re.compile(r"(?:1|[A-Za-z\u00b5\u03bc]{1,12})(?:/[A-Za-z\u00b5\u03bc]{1,12}){0,2}")
+MAX_LETTERS = 5000
+#: Numbers of a schedule, other than 0.
+SMALLEST, LARGEST = 1e-9, 1e9
+#: The most administrations whose times are listed.
+MAX_ADMINISTRATIONS = 100_000
 _PERIODS = ("day", "days", "week", "weeks")
 
 DoseKind = Literal["bolus", "dose", "rate", "target"]
@@ -78,13 +85,16 @@ def parse_regimen(text: str) -> Regimen:
     Raises
     ------
     InputError
-        With one issue (E700 to E703) that names the word and the notation.
+        With one issue (E700 to E703, E760) that names the word and the notation.
 
     Examples
     --------
     >>> nb.parse_regimen("20 mg, 2 times a day, 28 days").total("mg")
     1120.0
     """
+    if len(text) > MAX_LETTERS:
+        message = f"the schedule '{text[:40]}...' has {len(text)} letters, at most {MAX_LETTERS}"
+        raise InputError([Issue("E760", message, NOTATION)])
     return _Parser(text).regimen()
 
 
@@ -111,12 +121,13 @@ def format_number(value: float) -> str:
 @cache
 def canonical_unit(unit: str) -> str:
     """Return the canonical unit of the same dimension; empty if there is none."""
-    import pint.errors
-
+    if not _UNIT.fullmatch(unit):
+        return ""
     registry = _unit_registry()
     try:
         dimension = registry.get_dimensionality(registry.parse_units(unit))
-    except (pint.errors.UndefinedUnitError, pint.errors.DefinitionSyntaxError, ValueError):
+    # pint reads a unit as Python's tokeniser does, and raises errors of both.
+    except Exception:
         return ""
     same = (known for known in CANONICAL_UNITS if registry.get_dimensionality(known) == dimension)
     return next(same, "")
@@ -135,13 +146,13 @@ def _unit_registry() -> pint.UnitRegistry:
 
 @cache
 def _unit_factor(unit: str, other: str) -> float:
-    import pint.errors
-
     try:
-        return float(_unit_registry().Quantity(1.0, unit).to(other).magnitude)
-    except (pint.errors.DimensionalityError, pint.errors.UndefinedUnitError) as error:
-        hint = "mg/kg and mg differ by a body weight, a rate and an amount by a time."
-        raise InputError([Issue("E704", f"{unit} cannot be read as {other}", hint)]) from error
+        if _UNIT.fullmatch(unit) and _UNIT.fullmatch(other):
+            return float(_unit_registry().Quantity(1.0, unit).to(other).magnitude)
+    except Exception:
+        pass
+    hint = "mg/kg and mg differ by a body weight, a rate and an amount by a time."
+    raise InputError([Issue("E704", f"{unit[:40]} cannot be read as {other[:40]}", hint)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,6 +500,10 @@ class Regimen:
             message = f"the schedule '{self}' does not say {' or '.join(self.unknowns)}"
             hint = "The amount, the number and the time of every dose are needed."
             raise InputError([Issue("E705", message, hint)])
+        if self.n_administrations > MAX_ADMINISTRATIONS:
+            message = f"the schedule '{self}' has {self.n_administrations:.0f} administrations"
+            hint = f"The times of at most {MAX_ADMINISTRATIONS} can be listed."
+            raise InputError([Issue("E761", message, hint)])
         events: list[Event] = []
         course_start = 0.0
         for course in self.courses:
@@ -640,8 +655,8 @@ class _Parser:
         if not re.fullmatch(_NUMBER, self.word):
             self.fail(expected)
         number = float(self.word)
-        if number == math.inf:
-            self.fail("a finite number")
+        if number and not SMALLEST <= number <= LARGEST:
+            self.fail(f"a number from {SMALLEST:g} to {LARGEST:g}, or 0,")
         self.position += 1
         return number
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
 
+from nmda_bayes.errors import FitError
 from nmda_bayes.inference import compile_cache
 from nmda_bayes.inference.compiled import compile_model
 from nmda_bayes.inference.nuts import sample_compiled
 from nmda_bayes.spec import SamplingSpec
+from tests.support.issues import issues_when
 
 SETTINGS = SamplingSpec(seed=3, chains=2, draws=20, tune=50)
 
@@ -93,3 +96,31 @@ def test_an_unwritable_cache_is_ignored(folder: Path):
     assert not from_cache(compiled())
     assert not from_cache(compiled())
     assert folder.read_text() == "a file in place of the folder"
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o755, False), (0o700, False), (0o777, True)])
+def test_the_folder_of_compiled_code_is_private(tmp_path: Path, mode: int, refused: bool):
+    tmp_path.chmod(mode)
+    if refused:
+        (issue,) = issues_when(lambda: compile_cache.make_private(tmp_path), FitError)
+        assert (issue.code, issue.file) == ("E584", str(tmp_path))
+        assert "base_compiledir" in issue.hint
+    else:
+        compile_cache.make_private(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == (mode if refused else 0o700)
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.getuid", lambda: tmp_path.stat().st_uid + 1)
+    if tmp_path.stat().st_uid:  # the root user's is accepted
+        (issue,) = issues_when(lambda: compile_cache.make_private(tmp_path), FitError)
+        assert issue.code == "E584"
+
+
+def test_a_group_of_others_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tmp_path.chmod(0o775)
+    monkeypatch.setattr(compile_cache, "_is_private_group", lambda group, user: False)
+    assert issues_when(lambda: compile_cache.make_private(tmp_path), FitError)
+    monkeypatch.setattr(compile_cache, "_is_private_group", lambda group, user: True)
+    compile_cache.make_private(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700

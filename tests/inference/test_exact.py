@@ -20,6 +20,7 @@ from nmda_bayes.errors import SpecError
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import meta_analysis
 from nmda_bayes.inference.exact import exact_obstacles, integrate_posterior
+from nmda_bayes.inference.fitting import sampling_method, size_note
 from nmda_bayes.inference.normal_regression import GRID_POINT, build_regression, solve_regression
 from nmda_bayes.inference.scale_grid import grid_quantiles, mixture_quantile
 from nmda_bayes.model import build_model_from_design, model_outcomes
@@ -288,6 +289,17 @@ class TestObstacles:
         )
         fit = inference.fit(spec, load_evidence(specs.binary_table().assign(outcome="pain")))
         assert fit.attrs["method"] == "nuts"
+
+    @pytest.mark.parametrize(("trials", "method"), [(150, "exact"), (151, "nuts")])
+    def test_auto_samples_a_large_analysis(self, trials: int, method: str):
+        rows = [(f"T{i}", "x", "placebo", 0.1, 0.2, "SMD") for i in range(trials)]
+        names = ["study", "agent", "comparator", "estimate", "se", "measure"]
+        table = pd.DataFrame(rows, columns=names).assign(outcome="pain")
+        content = specs.outcome("normal_contrast", "constant")
+        spec = specs.spec(content, sampling={**specs.SAMPLING, "method": "auto"})
+        design = build_design(spec, load_evidence(table))
+        assert sampling_method(spec, design) == method
+        assert bool(size_note(spec, design)) == (method == "nuts")
 
 
 STUDENT = specs.prior("StudentT", nu=3.0, mu=0.0, sigma=1.0)

@@ -16,8 +16,12 @@ from nmda_bayes.components.likelihoods import LIKELIHOODS
 from nmda_bayes.design import build_design
 from nmda_bayes.evidence import load_evidence
 from nmda_bayes.inference import conditional_normal
-from nmda_bayes.inference.reparameterisation import conditional_noncentering
-from nmda_bayes.model import PY_MODE, build_model_from_design
+from nmda_bayes.inference.reparameterisation import (
+    conditional_noncentering,
+    disjoint_rows,
+    shared_latents,
+)
+from nmda_bayes.model import PY_MODE, build_model_from_design, model_outcomes
 from nmda_bayes.spec import AnalysisSpec
 from tests.inference.same_density import assert_same_density, at_random
 from tests.support import specs
@@ -48,8 +52,31 @@ def several_linear() -> tuple[AnalysisSpec, pd.DataFrame]:
     ), specs.normal_table()
 
 
+#: A trial of two agents, which reads the effects of both in each arm.
+BETWEEN_AGENTS = specs.rows("""
+    study condition agent    dose mean se  events n
+    D     crps      ketamine 1    45   2   3      20
+    D     crps      mem      2    50   3   9      20
+    E     crps      placebo  0    58   2   2      40
+    E     crps      ketamine 1    45   2   3      20
+    E     crps      mem      1    50   3   9      20
+""")
+
+
+def mean_of_arms(likelihood: str, curve: str) -> tuple[AnalysisSpec, pd.DataFrame]:
+    frame = pd.concat([specs.TRIALS, BETWEEN_AGENTS], ignore_index=True)
+    table = specs.normal_table(frame) if likelihood == "normal" else specs.binary_table(frame)
+    of_agents = specs.parameter("agent_and_condition")
+    name = {"emax": "emax", "constant": "effect"}[curve]
+    outcome = specs.outcome(likelihood, curve, "arm", {name: of_agents}, baseline="mean_of_arms")
+    return specs.spec(outcome), table.assign(outcome="pain")
+
+
 CASES = {
     "triptans": triptans,
+    "means of arms": lambda: mean_of_arms("normal", "constant"),
+    "means of arms on a curve": lambda: mean_of_arms("normal", "emax"),
+    "means of arms, counts": lambda: mean_of_arms("binomial", "emax"),
     "several linear": several_linear,
     "normal": lambda: one_of("normal", specs.normal_table()),
     "binomial": lambda: one_of("binomial", specs.binary_table(name="pain")),
@@ -168,7 +195,25 @@ def test_which_variables_are_noncentered(spec: AnalysisSpec, expected: str):
     assert {rv.name for rv in noncentered(fast)} == set(expected.split())
 
 
-@pytest.mark.parametrize("case", ["normal", "several linear"])
+def test_an_arm_reads_one_element_of_each_row():
+    spec, frame = mean_of_arms("normal", "constant")
+    design = build_design(spec, load_evidence(frame))
+    model = freeze_dims_and_data(build_model_from_design(spec, design))
+    (outcome,) = model_outcomes(spec, design)
+    single = [model["baseline"], model["arm_offset"]]
+    shared = shared_latents(model, outcome, single)
+    names = {"effect_location", "effect_agent_offset", "effect_condition_offset"}
+    assert {rv.name for rv in shared.variables} == names
+    # Two agents, which one trial compares, are on two rows.
+    assert [shared.variables[i].name for i, _ in shared.rows].count("effect_agent_offset") == 2
+    assert shared.element.shape == (len(shared.rows), len(frame))
+    rows = disjoint_rows(np.array([[1, 1, 0], [0, 1, 1], [0, 0, 1]], dtype=bool))
+    assert [np.flatnonzero(members).tolist() for members in rows] == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize(
+    "case", ["normal", "several linear", "means of arms", "means of arms on a curve"]
+)
 def test_with_normal_data_effects_are_standard_normal(case: str):
     _, fast = graphs(case)
     gradient = fast.compile_dlogp(noncentered(fast), mode=PY_MODE)

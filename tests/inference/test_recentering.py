@@ -39,8 +39,16 @@ def both() -> AnalysisSpec:
     )
 
 
+def means_of_arms() -> AnalysisSpec:
+    outcome = specs.outcome(
+        "binomial", "linear", parameters={"slope": CELLS}, baseline="mean_of_arms"
+    )
+    return specs.spec(outcome)
+
+
 CASES = {
     "counts": (harm, specs.binary_table(name="pain")),
+    "means of arms": (means_of_arms, specs.binary_table(name="pain")),
     "benefit and harm": (both, specs.both_tables()),
     "pooled baselines": (
         lambda: harm(baseline=specs.parameter("study")),

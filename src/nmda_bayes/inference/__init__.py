@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nmda_bayes.inference.fitting import fit, read_fit, write_fit
+from nmda_bayes.inference.fit_files import fit_image, read_fit, write_fit
+from nmda_bayes.inference.fitting import fit
 from nmda_bayes.inference.meta_analysis import meta_analysis
 
-__all__ = ["fit", "meta_analysis", "read_fit", "write_fit"]
+__all__ = ["fit", "fit_image", "meta_analysis", "read_fit", "write_fit"]

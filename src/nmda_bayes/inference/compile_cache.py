@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +28,7 @@ from pytensor.graph.traversal import toposort
 from pytensor.tensor.random.type import RandomType
 
 from nmda_bayes.artifacts import write_atomically
+from nmda_bayes.errors import FitError, Issue
 from nmda_bayes.runtime import code_version
 
 #: Packages whose code `code_version` covers.
@@ -50,6 +53,7 @@ class CacheEntry:
 
 def load(fingerprint: str) -> CacheEntry | None:
     """Read the entry of a model; None without a complete one."""
+    check_private()
     try:
         return CacheEntry(**json.loads(_path(fingerprint).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -62,6 +66,42 @@ def store(fingerprint: str, entry: CacheEntry) -> None:
     with suppress(OSError):  # without an entry the model is compiled again
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(asdict(entry)))
+
+
+def check_private() -> None:
+    """Make PyTensor's folder private, as what it keeps is run; refuse one that others can write."""
+    path = Path(pytensor.config.base_compiledir)
+    if hasattr(os, "getuid") and path.is_dir():
+        make_private(path)
+
+
+def make_private(path: Path) -> None:
+    """Take the permissions of others from a folder of this user; refuse one they can write."""
+    status = path.stat()
+    user = os.getuid()
+    others = status.st_mode & stat.S_IWOTH
+    group = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid, user)
+    if status.st_uid not in (0, user) or others or group:
+        message = "other users can write to the folder of compiled code, which would be run"
+        hint = (
+            "Check that nobody has, then: chmod 700 the folder; or choose a folder of yours:"
+            " PYTENSOR_FLAGS=base_compiledir=FOLDER"
+        )
+        raise FitError([Issue("E584", message, hint, str(path))])
+    if status.st_uid == user and stat.S_IMODE(status.st_mode) & 0o077:
+        with suppress(OSError):  # a file system that is read-only, or has no permissions
+            path.chmod(0o700)
+
+
+def _is_private_group(group: int, user: int) -> bool:
+    """Whether a group has the user's name, as where each user has a group."""
+    import grp
+    import pwd
+
+    try:
+        return grp.getgrgid(group).gr_name == pwd.getpwuid(user).pw_name
+    except KeyError:
+        return False
 
 
 def folder() -> Path:

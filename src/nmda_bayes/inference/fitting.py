@@ -1,29 +1,32 @@
-"""Fit a spec to evidence; write and read fits (one netCDF file each)."""
+"""Fit a spec to evidence."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import pandas as pd
 import pymc as pm
 import xarray as xr
 from pymc.model.transform import freeze_dims_and_data
 
-from nmda_bayes.artifacts import atomic_path
-from nmda_bayes.design import build_design
-from nmda_bayes.errors import FitError, Issue, SpecError
+from nmda_bayes.design import OUTCOMES, build_design
+from nmda_bayes.dims import ARM
+from nmda_bayes.errors import Issue, SpecError
 from nmda_bayes.evidence import evidence_map, to_frame
 from nmda_bayes.inference import nuts
+from nmda_bayes.inference.compile_cache import check_private
 from nmda_bayes.inference.exact import exact_obstacles, integrate_posterior
+from nmda_bayes.inference.fit_files import REMARKS
 from nmda_bayes.inference.predictive import (
+    LARGEST_COUNT,
     log_densities,
     observations,
     predictive_draws,
     prior_draws,
+    prior_parameters,
 )
 from nmda_bayes.model import (
     OFFSET,
@@ -35,9 +38,13 @@ from nmda_bayes.runtime import ignore_potential_warning
 from nmda_bayes.spec import AnalysisSpec
 
 PRIOR_DRAWS = 2000
+#: The remark on counts that are drawn in a range.
+BOUNDED = f"drawn in a limited range (up to {LARGEST_COUNT:.0e} events expected in an arm)"
 REPORTED_PACKAGES = ("nmda-bayes", "pymc", "pytensor", "nutpie", "arviz", "xarray", "numpy")
 NUTS, EXACT, AUTO = "nuts", "exact", "auto"
-REQUIRED_GROUPS = ("posterior", "prior", "sample_stats", "design", "design/labels")
+#: Arms of an outcome above which `AUTO` samples: exact integration takes memory and time with the
+#: square of their number and more, sampling in proportion.
+MAX_EXACT_ARMS = 300
 
 
 def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) -> xr.DataTree:
@@ -60,7 +67,9 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
         (the rows that entered), the ``evidence_map`` (what was available), ``published`` pools
         where the evidence has them, and ``exact``, moments and quantiles by quadrature, if nothing
         was sampled. Attributes: ``spec``, ``method``, ``evidence_hash``, ``evidence_source``,
-        ``versions``, ``seed``, ``synthetic`` and ``model_text``.
+        ``versions``, ``seed``, ``synthetic`` and ``model_text``; ``method_note`` where ``auto``
+        samples a large analysis; ``remarks`` on groups that could not be computed, or only in a
+        range.
 
     Raises
     ------
@@ -73,24 +82,12 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
     >>> fit["posterior"]["analgesia::log_ed50"].dims
     ('chain', 'draw', 'agent')
     """
+    check_private()
     design = build_design(spec, evidence)
     model = build_model_from_design(spec, design)
     method = sampling_method(spec, design)
-    if method == EXACT:
-        result = integrate_posterior(spec, design, model)
-    else:
-        result = nuts.sample_posterior(model, spec, progress=progress, design=design)
-    # Not frozen, a variable whose prior is data would be redrawn, not read from the posterior.
-    with freeze_dims_and_data(model), ignore_potential_warning():
-        _add_predictions(result, spec, design)
-    for name, group in design.children.items():
-        result[f"design/{name}"] = group.copy()
-    result["evidence_map"] = evidence_map(evidence).to_dataset(name="results")
-    published = _published(spec, evidence)
-    if published is not None:
-        result["published"] = xr.DataTree(published)
     versions = {name: version(name) for name in REPORTED_PACKAGES}
-    result.attrs = {
+    attributes = {
         "spec": spec.to_json(),
         "evidence_hash": str(evidence.attrs["evidence_hash"]),
         "evidence_source": str(evidence.attrs["source"]),
@@ -100,12 +97,33 @@ def fit(spec: AnalysisSpec, evidence: xr.DataTree, *, progress: bool = False) ->
         "synthetic": int(_is_synthetic(evidence)),
         "model_text": model.str_repr(),
     }
+    if note := size_note(spec, design):
+        attributes["method_note"] = note
+    described = {"evidence_map": evidence_map(evidence).to_dataset(name="results")}
+    published = _published(spec, evidence)
+    if published is not None:
+        described["published"] = published
+    # What can fail comes before the sampling, or cannot lose its draws.
+    if method == EXACT:
+        result = integrate_posterior(spec, design, model)
+    else:
+        result = nuts.sample_posterior(model, spec, progress=progress, design=design)
+    # Not frozen, a variable whose prior is data would be redrawn, not read from the posterior.
+    with freeze_dims_and_data(model), ignore_potential_warning():
+        remarks = _add_predictions(result, spec, design)
+    for name, group in design.children.items():
+        result[f"design/{name}"] = group.copy()
+    for name, dataset in described.items():
+        result[name] = xr.DataTree(dataset)
+    result.attrs = attributes | ({REMARKS: json.dumps(remarks)} if remarks else {})
     return result
 
 
 def sampling_method(spec: AnalysisSpec, design: xr.DataTree) -> str:
     """How the posterior of an analysis is computed: `NUTS` or `EXACT`."""
     if spec.sampling.method == NUTS:
+        return NUTS
+    if spec.sampling.method == AUTO and size_note(spec, design):
         return NUTS
     obstacles = exact_obstacles(spec, design)
     if not obstacles:
@@ -117,35 +135,92 @@ def sampling_method(spec: AnalysisSpec, design: xr.DataTree) -> str:
     raise SpecError([Issue("E551", message + o, hint, column=column) for o in obstacles])
 
 
-def _add_predictions(result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTree) -> None:
-    """Add prior, predictive and density groups, from the graph on the context stack."""
+def size_note(spec: AnalysisSpec, design: xr.DataTree) -> str:
+    """Why an analysis that chooses its method is sampled: its size; empty if it is small."""
+    n_arms = max(design[f"{OUTCOMES}/{name}"].sizes[ARM] for name in spec.outcomes)
+    if spec.sampling.method != AUTO or n_arms <= MAX_EXACT_ARMS:
+        return ""
+    return (
+        f"sampled, because exact integration of {n_arms} arms would take too much memory and time"
+        f' (limit {MAX_EXACT_ARMS}; method = "exact" tries it)'
+    )
+
+
+def _add_predictions(
+    result: xr.DataTree, spec: AnalysisSpec, design: xr.DataTree
+) -> dict[str, str]:
+    """Add prior, predictive and density groups, from the graph on the context stack.
+
+    A group that cannot be made is left out, so that the posterior is not lost; returns a remark
+    on each group that is left out or limited.
+    """
     model = pm.modelcontext(None)
     seed = spec.sampling.seed
-    prior, prior_predictive = prior_draws(model, PRIOR_DRAWS, seed)
     # Power-scaling is about the priors of the spec, not those of the offsets.
     parameters = [v.name for v in model.free_RVs if not v.name.endswith(OFFSET)]
     observed = [v.name for v in model.observed_RVs]
-    posterior_predictive = predictive_draws(model, result, seed)
-    # In one call, what both densities depend on is computed once.
-    densities = log_densities(model, result["posterior"].to_dataset(), [*parameters, *observed])
-    groups = {
-        "prior": prior,
-        "prior_predictive": prior_predictive,
-        "observed_data": observations(model),
-        "posterior_predictive": posterior_predictive,
-        "log_likelihood": densities[observed],
-        "log_prior": densities[parameters],
-    }
-    for name, dataset in groups.items():
-        result[name] = xr.DataTree(dataset.drop_attrs())
+    posterior = result["posterior"].to_dataset()
+    remarks: dict[str, str] = {}
+
+    def add(
+        names: Sequence[str], *attempts: tuple[str, Callable[[], Sequence[xr.Dataset]]]
+    ) -> None:
+        """Add groups by the first attempt that succeeds; each has a remark, the first none."""
+        error: Exception | None = None
+        for remark, attempt in attempts:
+            try:
+                datasets = attempt()
+            # NumPy, PyTensor and PyMC raise errors of any kind; draws must not be lost to them.
+            except Exception as raised:
+                error = error or raised
+                continue
+            for name, dataset in zip(names, datasets, strict=False):
+                result[name] = xr.DataTree(dataset.drop_attrs())
+                if remark and name.endswith("predictive"):
+                    remarks[name] = f"{remark} ({_first_line(error)})"
+            break
+        for name in names:
+            if name not in result.children:
+                remarks[name] = f"could not be computed ({_first_line(error)})"
+
+    def densities() -> tuple[xr.Dataset, xr.Dataset]:
+        # In one call, what both densities depend on is computed once.
+        computed = log_densities(model, posterior, [*parameters, *observed])
+        return computed[observed], computed[parameters]
+
+    add(
+        ["prior", "prior_predictive"],
+        ("", lambda: prior_draws(model, PRIOR_DRAWS, seed)),
+        (BOUNDED, lambda: prior_draws(model, PRIOR_DRAWS, seed, bounded=True)),
+        ("", lambda: [prior_parameters(model, PRIOR_DRAWS, seed)]),
+    )
+    add(["observed_data"], ("", lambda: [observations(model)]))
+    add(
+        ["posterior_predictive"],
+        ("", lambda: [predictive_draws(model, result, seed)]),
+        (BOUNDED, lambda: [predictive_draws(model, result, seed, bounded=True)]),
+    )
+    add(["log_likelihood", "log_prior"], ("", densities))
     for outcome in model_outcomes(spec, design):
         for group, of_arms in (("prior", False), ("posterior", True)):
-            drawn = result[f"{group}_predictive"].to_dataset()
-            parameter_draws = result[group].to_dataset()
-            selected = apply_publication_selection(
-                outcome, drawn, parameter_draws, seed, of_arms=of_arms
-            )
-            result[f"{group}_predictive"] = xr.DataTree(selected)
+            name = f"{group}_predictive"
+            if group not in result.children or name not in result.children:
+                continue
+            drawn, parameter_draws = result[name].to_dataset(), result[group].to_dataset()
+            try:
+                selected = apply_publication_selection(
+                    outcome, drawn, parameter_draws, seed, of_arms=of_arms
+                )
+            except Exception as error:
+                del result[name]
+                remarks[name] = f"could not be computed ({_first_line(error)})"
+            else:
+                result[name] = xr.DataTree(selected)
+    return remarks
+
+
+def _first_line(error: Exception | None) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def _is_synthetic(evidence: xr.DataTree) -> bool:
@@ -168,75 +243,3 @@ def _published(spec: AnalysisSpec, evidence: xr.DataTree) -> xr.Dataset | None:
     table = rows[columns].assign(outcome=rows["analysis"].map(outcome_of))
     text = {c: table[c].dtype.kind in "OUT" for c in table}
     return xr.Dataset({c: ("row", table[c].to_numpy(object if text[c] else None)) for c in table})
-
-
-def write_fit(fit: xr.DataTree, path: str | os.PathLike[str]) -> Path:
-    """Write a fit to a netCDF file, atomically.
-
-    Parameters
-    ----------
-    fit
-        As `nmda_bayes.fit` returns it.
-    path
-        The file.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     stored = nb.read_fit(nb.write_fit(fit, f"{folder}/fit.nc"))
-    >>> stored["posterior"].equals(fit["posterior"])
-    True
-    """
-    target = Path(path)
-    with atomic_path(target) as unfinished:
-        fit.to_netcdf(unfinished, engine="h5netcdf")
-    return target
-
-
-def read_fit(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read a fit from a netCDF file.
-
-    Parameters
-    ----------
-    path
-        The file, or a results folder that holds it as ``fit.nc``.
-
-    Returns
-    -------
-    xr.DataTree
-        The fit, in memory.
-
-    Raises
-    ------
-    FitError
-        If the file is missing, truncated, or not a fit of this package.
-
-    Examples
-    --------
-    >>> fit = nb.read_fit("results/analysis")  # doctest: +SKIP
-    """
-    file = Path(path)
-    if file.is_dir():
-        file = file / "fit.nc"
-    if not file.is_file():
-        raise FitError([Issue("E552", "no fit found", "Run nmda-bayes fit first.", str(file))])
-    hint = "Run nmda-bayes fit again; the file is unchanged."
-    try:
-        with xr.open_datatree(file, engine="h5netcdf") as stored:
-            fit = stored.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        message = f"the file is truncated or not netCDF ({error})"
-        raise FitError([Issue("E553", message, hint, str(file))]) from None
-    groups = {node.path.strip("/") for node in fit.subtree}
-    missing = [name for name in REQUIRED_GROUPS if name not in groups]
-    missing += [] if "spec" in fit.attrs else ["attribute spec"]
-    if missing:
-        message = f"not a fit of this package: {', '.join(missing)} missing"
-        raise FitError([Issue("E554", message, hint, str(file))])
-    return fit

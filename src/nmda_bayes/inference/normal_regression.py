@@ -20,7 +20,7 @@ from nmda_bayes.components.heterogeneity import HETEROGENEITIES, ArmScope
 from nmda_bayes.components.likelihoods import LIKELIHOODS, contrast_covariance
 from nmda_bayes.components.pooling import POOLINGS
 from nmda_bayes.design import WEIGHT, agent_mask, outcome_covariates
-from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, CONDITION, STUDY, positions_in
+from nmda_bayes.dims import AGENT, AGENT_CLASS, ARM, ARM_SLOT, CONDITION, STUDY, positions_in
 from nmda_bayes.model import OFFSET, Outcome, ParameterLayout, arm_parameters, linear_biases
 from nmda_bayes.runtime import single_threaded_blas
 from nmda_bayes.spec.outcome import PriorSpec
@@ -218,6 +218,9 @@ def _linear_predictor(
     for term in linear_biases(outcome):
         bias = latents.form_of_prior(outcome.name(term.name), (), term.prior, width)
         eta = eta + term.shift(bias, xr.DataArray(term.regressor, dims=arm))
+    if outcome.centres_arms:
+        others, shares = (xr.DataArray(a, dims=(arm, ARM_SLOT)) for a in outcome.mean_shares)
+        eta = eta - (eta.isel({arm: others}) * shares).sum(ARM_SLOT)
     if BASELINE in of_arm:
         eta = eta + of_arm[BASELINE] * xr.DataArray(outcome.has_baseline, dims=arm)
     heterogeneity = HETEROGENEITIES[outcome.spec.heterogeneity]

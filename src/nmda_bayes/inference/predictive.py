@@ -6,7 +6,7 @@ PyMC's functions call a compiled graph once per draw; they are used where the fa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ import pytensor.xtensor as px
 import xarray as xr
 from pymc.model.transform import freeze_dims_and_data, remove_value_transforms
 from pymc.stats import compute_log_prior
-from pytensor.graph import Constant, ancestors, rewrite_graph
-from pytensor.tensor.random.basic import MvNormalRV
+from pytensor.graph import Constant, ancestors, graph_replace, rewrite_graph
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.random.basic import BetaBinomialRV, MvNormalRV, NegBinomialRV, PoissonRV
 from pytensor.tensor.random.op import RandomVariable
 
 from nmda_bayes.dims import SAMPLE
@@ -27,6 +28,10 @@ from nmda_bayes.model import PY_MODE
 
 #: The dim of all draws of all chains.
 DRAWS_DIM = "draws"
+#: The largest expected count of a bounded draw: NumPy's counts end at 9.2e18.
+LARGEST_COUNT = 1e18
+#: The smallest shape of a bounded beta distribution: rounding makes smaller ones 0.
+SMALLEST_SHAPE = 1e-9
 #: Removes parameter checks, which would stop the evaluation of all draws for one.
 UNCHECKED = "local_remove_check_parameter"
 PYMC_SETTINGS = {"progressbar": False, "compile_kwargs": {"mode": PY_MODE}}
@@ -111,25 +116,46 @@ def evaluate_at_draws(
     return xr.Dataset(values, coords={dim: posterior[dim] for dim in SAMPLE})
 
 
-def prior_draws(model: pm.Model, count: int, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+def prior_draws(
+    model: pm.Model, count: int, seed: int, *, bounded: bool = False
+) -> tuple[xr.Dataset, xr.Dataset]:
     """Draw all parameters from the prior, and the data of trials; dims chain (of one), draw.
 
-    The data of the graph must be constants, here and below.
+    The data of the graph must be constants, here and below. `bounded` as for `predictive_draws`.
     """
-    parameters = [*model.free_RVs, *model.deterministics]
     data = list(model.observed_RVs)
     if not _vectorises(model):
         drawn = pm.sample_prior_predictive(
             count, model=model, random_seed=seed, compile_kwargs={"mode": PY_MODE}
         )
         return drawn["prior"].to_dataset(), drawn["prior_predictive"].to_dataset()
-    arrays = _evaluate(model, [*parameters, *data], {}, {}, count, seed)
+    parameters = [*model.free_RVs, *model.deterministics]
+    arrays = _evaluate(model, [*parameters, *data], {}, {}, count, seed, bounded=bounded)
     draws = _labelled(model, arrays, {"chain": np.arange(1), "draw": np.arange(count)})
     return draws[[v.name for v in parameters]], draws[[v.name for v in data]]
 
 
-def predictive_draws(model: pm.Model, fit: xr.DataTree, seed: int) -> xr.Dataset:
-    """Draw the data of trials under each draw of the ``posterior`` of a fit."""
+def prior_parameters(model: pm.Model, count: int, seed: int) -> xr.Dataset:
+    """Draw all parameters from the prior, without data."""
+    parameters = [*model.free_RVs, *model.deterministics]
+    names = [variable.name for variable in parameters]
+    if not _vectorises(model):
+        drawn = pm.sample_prior_predictive(
+            count, model=model, var_names=names, random_seed=seed, compile_kwargs={"mode": PY_MODE}
+        )
+        return drawn["prior"].to_dataset()[names]
+    arrays = _evaluate(model, parameters, {}, {}, count, seed)
+    return _labelled(model, arrays, {"chain": np.arange(1), "draw": np.arange(count)})
+
+
+def predictive_draws(
+    model: pm.Model, fit: xr.DataTree, seed: int, *, bounded: bool = False
+) -> xr.Dataset:
+    """Draw the data of trials under each draw of the ``posterior`` of a fit.
+
+    `bounded` limits the expected counts of Poisson and negative binomial data to `LARGEST_COUNT`,
+    above which NumPy draws none.
+    """
     if not _vectorises(model):
         predicted = pm.sample_posterior_predictive(
             fit, model=model, random_seed=seed, **PYMC_SETTINGS
@@ -148,7 +174,7 @@ def predictive_draws(model: pm.Model, fit: xr.DataTree, seed: int) -> xr.Dataset
         array = stacked[variable.name].transpose(DRAWS_DIM, *dims).to_numpy()
         values[inputs[variable]] = np.asarray(array, dtype=variable.dtype)
     count = stacked.sizes[DRAWS_DIM]
-    arrays = _evaluate(model, model.observed_RVs, inputs, values, count, seed)
+    arrays = _evaluate(model, model.observed_RVs, inputs, values, count, seed, bounded=bounded)
     return _labelled(model, arrays, {dim: posterior[dim].to_numpy() for dim in SAMPLE})
 
 
@@ -178,6 +204,8 @@ def _evaluate(
     values: Mapping[Any, np.ndarray],
     count: int,
     seed: int,
+    *,
+    bounded: bool = False,
 ) -> dict[str, np.ndarray]:
     """Draw variables ``count`` times, by name, the draws first."""
     replaced = dict(inputs)
@@ -190,6 +218,7 @@ def _evaluate(
             replaced[variable] = _draws_given_parents(variable, replaced, count)
     dims = [_dims(model, v) or getattr(v.type, "dims", ()) for v in variables]
     rows = _draws_first(_over_draws(variables, replaced), dims)
+    rows = _with_bounded_counts(rows) if bounded else rows
     arrays = numpy_function([*values], rows, seed)(*values.values())
     return {
         v.name: array if len(array) == count else np.repeat(array, count, axis=0)
@@ -207,6 +236,48 @@ def _draws_first(rows: Sequence[Any], dims: Sequence[Sequence[str]]) -> list[Any
         tensors.append(row)
     lowered: list[Any] = rewrite_graph(tensors, include=("lower_xtensor",))
     return lowered
+
+
+def _with_bounded_counts(rows: list[Any]) -> list[Any]:
+    """Keep the parameters of counts in the range in which NumPy and SciPy draw."""
+    replacements = {}
+    for node in toposort(rows):
+        limit = next((f for op, f in _LIMITS.items() if isinstance(node.op, op)), None)
+        if limit is not None:
+            parameters = limit(*(pt.as_tensor(part) for part in node.op.dist_params(node)))
+            bounded = node.op.make_node(*node.inputs[:2], *parameters)
+            replacements[node.outputs[1]] = bounded.outputs[1]
+    return list(graph_replace(rows, replacements, strict=False)) if replacements else rows
+
+
+def _number(value: Any, otherwise: float) -> Any:
+    return pt.switch(pt.isnan(value), otherwise, value)
+
+
+def _bounded_poisson(mean: Any) -> list[Any]:
+    # Where infinity and zero meet, there is no number: the largest, too.
+    return [pt.minimum(_number(mean, LARGEST_COUNT), LARGEST_COUNT)]
+
+
+def _bounded_negative_binomial(n: Any, probability: Any) -> list[Any]:
+    """Shape n and probability p, with the expected count n (1 - p) / p."""
+    n = pt.clip(_number(n, LARGEST_COUNT), np.finfo(float).tiny, LARGEST_COUNT)
+    least = pt.minimum((n + 10 * pt.sqrt(n)) / LARGEST_COUNT, 1.0)
+    return [n, pt.maximum(_number(probability, 0.0), least)]
+
+
+def _bounded_beta_binomial(n: Any, alpha: Any, beta: Any) -> list[Any]:
+    return [
+        n,
+        *(pt.maximum(_number(shape, SMALLEST_SHAPE), SMALLEST_SHAPE) for shape in (alpha, beta)),
+    ]
+
+
+_LIMITS: dict[Any, Callable[..., list[Any]]] = {
+    PoissonRV: _bounded_poisson,
+    NegBinomialRV: _bounded_negative_binomial,
+    BetaBinomialRV: _bounded_beta_binomial,
+}
 
 
 def _draws_given_parents(variable: Any, replaced: Mapping[Any, Any], count: int) -> Any:

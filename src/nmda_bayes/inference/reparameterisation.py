@@ -4,7 +4,10 @@
 variables u that arms share linearly (agents' Emax, offsets, a location) have normal priors, and the
 linear predictor is affine in them,
 
-    eta[arm] = c[arm] + f[arm] u[element] + g[arm] b[study] + a[arm] z[arm].
+    eta[arm] = c[arm] + Σ f[arm] u[element] + g[arm] b[study] + a[arm] z[arm].
+
+An arm whose baseline is the mean of its study's arms reads the effects of several agents: their
+elements are then on several rows of f, no two that one arm reads on the same.
 
 Each arm's data are nearly a normal observation of eta, with mean h and information W. In that
 normal model u, b given u, and z given both are normal with moments in closed form; the sampler
@@ -146,6 +149,9 @@ class _PooledParameter:
         outcome, coords = self.outcome, _coords(self.outcome)
         normal = normal_approximation(outcome)
         information = squares * (np.ones_like(squares) if normal is None else normal[1])
+        if AGENT in self.dims:
+            # The reference has no element; with a centred study its eta depends on those of others.
+            information = information * (outcome.reported["exposure"].to_numpy().astype(float) > 0)
         if WEIGHT in outcome.reported:
             information = information * outcome.reported[WEIGHT].to_numpy().astype(float)
         cells = np.zeros([len(coords[dim]) for dim in self.dims])
@@ -222,12 +228,14 @@ def conditional_noncentering(model: pm.Model, spec: AnalysisSpec, design: xr.Dat
 class SharedLatents:
     """Normal variables that arms share and eta is affine in, their elements concatenated.
 
-    ``element`` is the element of each variable (rows) that each arm reads, ``prior`` has the mean
-    and the precision of each element.
+    ``rows`` are sets of elements of a variable of which each arm reads at most one: the variable
+    and an indicator of the elements. ``element`` is that which each arm reads (row, arm), ``prior``
+    has the mean and the precision of each element.
     """
 
     variables: tuple[Any, ...]
     shapes: tuple[tuple[int, ...], ...]
+    rows: tuple[tuple[int, np.ndarray], ...]
     element: np.ndarray
     prior: np.ndarray
 
@@ -295,21 +303,37 @@ def shared_latents(model: pm.Model, outcome: Outcome, single: Sequence[Any]) -> 
     """Find the normal variables that arms share and eta is affine in, by evaluating it."""
     predictor = _EtaEvaluator(model, outcome)
     kept: list[Any] = []
+    rows: list[tuple[int, np.ndarray]] = []
     elements: list[np.ndarray] = []
     priors: list[np.ndarray] = [np.zeros((2, 0))]
     size = 0
     for rv, prior in _candidates(model, outcome):
         if any(rv is v for v in single) or size + prior.shape[1] > MAX_SHARED_LATENTS:
             continue
-        element = predictor.element_read(rv, [*single, *kept])
-        if element is not None:
+        read = predictor.elements_read(rv, [*single, *kept])
+        if read is not None:
+            for members in disjoint_rows(read):
+                rows.append((len(kept), members.reshape(predictor.shape(rv))))
+                elements.append(size + (read & members[:, None]).argmax(axis=0))
             kept.append(rv)
-            elements.append(size + element)
             priors.append(prior)
             size += prior.shape[1]
-    element = np.array(elements, dtype=np.int64).reshape(len(kept), predictor.arms)
+    element = np.array(elements, dtype=np.int64).reshape(len(rows), predictor.arms)
     shapes = tuple(predictor.shape(rv) for rv in kept)
-    return SharedLatents(tuple(kept), shapes, element, np.concatenate(priors, axis=1))
+    return SharedLatents(tuple(kept), shapes, tuple(rows), element, np.concatenate(priors, axis=1))
+
+
+def disjoint_rows(read: np.ndarray) -> list[np.ndarray]:
+    """Divide elements into sets of which each arm reads at most one; ``read`` is (element, arm)."""
+    rows: list[np.ndarray] = []
+    for k in range(len(read)):
+        for members in rows:
+            if not (read[members].any(axis=0) & read[k]).any():
+                members[k] = True
+                break
+        else:
+            rows.append(np.arange(len(read)) == k)
+    return rows
 
 
 def _candidates(model: pm.Model, outcome: Outcome) -> Iterator[tuple[Any, np.ndarray]]:
@@ -349,15 +373,15 @@ class _EtaEvaluator:
         point = self._point | {self._names[rv]: x for rv, x in values.items()}
         return np.asarray(self._evaluate(*point.values())[0])
 
-    def element_read(self, rv: Any, others: Sequence[Any]) -> np.ndarray | None:
-        """The element of a variable that each arm reads; None unless eta is affine in one."""
+    def elements_read(self, rv: Any, others: Sequence[Any]) -> np.ndarray | None:
+        """The elements of a variable that each arm reads; None unless eta is affine in them."""
         zeros = {v: np.zeros(self.shape(v)) for v in (*others, rv)}
         constant = self._eta(zeros)
         size = math.prod(self.shape(rv))
         units = np.eye(size).reshape(size, *self.shape(rv))
         slopes = np.array([self._eta(zeros | {rv: unit}) - constant for unit in units])
-        read = slopes != 0
-        if not read.any() or (read.sum(axis=0) > 1).any():
+        read = np.abs(slopes) > 1e-9 * np.abs(slopes).max()
+        if not read.any():
             return None
         for _ in range(AFFINITY_POINTS):
             x = {v: self._rng.normal(size=zero.shape) for v, zero in zeros.items()}
@@ -367,7 +391,7 @@ class _EtaEvaluator:
             for value, limit in ((change, expected), (doubled, 2 * change)):
                 if not np.allclose(value, limit, rtol=1e-8, atol=1e-8):
                     return None
-        return np.asarray(read.argmax(axis=0))
+        return np.asarray(read)
 
 
 def _conditional_transforms(
@@ -380,23 +404,33 @@ def _conditional_transforms(
     z_b = model.rvs_to_values[latents.baseline]
     z_o = None if latents.offset is None else model.rvs_to_values[latents.offset]
 
-    def eta_at(unit: Any = None) -> Any:
-        """Eta with all latents 0, but one variable 1."""
-        point = {v: (px.ones_like if v is unit else px.zeros_like)(v) for v in values}
+    def eta_at(unit: Any = None, elements: Any = None) -> Any:
+        """Eta with all latents 0, but elements of one variable 1."""
+        point = {v: px.zeros_like(v) for v in values}
+        if unit is not None:
+            point[unit] = px.ones_like(unit)
+        if elements is not None:
+            point[unit] *= px.as_xtensor(elements, dims=unit.type.dims)
         return graph_replace([eta], point, strict=False)[0].transpose(outcome.arm).values
 
     c, zeros = eta_at(), np.zeros(len(normal[0]))
     a = zeros if z_o is None else eta_at(z_o) - c
-    f = pt.stack([eta_at(v) - c for v in z_u]) if z_u else np.zeros((0, len(zeros)))
+    rows = [
+        eta_at(z_u[i], None if elements.all() else elements.astype(float)) - c
+        for i, elements in shared.rows
+    ]
+    f = pt.stack(rows) if rows else np.zeros((0, len(zeros)))
     labels = outcome.studies[outcome.study]
-    study = np.maximum(positions_in(labels, outcome.reported[STUDY].to_numpy()), 0)
+    of_arms = outcome.reported[outcome.column_of(outcome.study)].to_numpy()
+    study = np.maximum(positions_in(labels, of_arms), 0)
     standardised = [
         pt.concatenate([v.values.ravel() for v in z_u]) if z_u else np.zeros(0),
         z_b.values,
         zeros if z_o is None else z_o.values,
     ]
     prior = np.array([latents.mean, latents.sd**-2])
-    inputs = [c, a, eta_at(z_b) - c, f, *standardised, study, shared.element, *normal, prior]
+    g = eta_at(z_b) - c
+    inputs = [c, a, g, f, *standardised, study, shared.element, *normal, prior]
     u, b, o, *log_derivatives = ConditionalNormal()(*map(pt.as_tensor, [*inputs, shared.prior]))
     mapped = [*shared.split(u), b, o]
     log_derivatives = [*shared.split(log_derivatives[0]), *log_derivatives[1:]]

@@ -48,7 +48,11 @@ from nmda_bayes.dims import (
 from nmda_bayes.errors import Issue, SpecError
 from nmda_bayes.inference.compiled import numpy_function, over_draws
 from nmda_bayes.inference.predictive import UNCHECKED
-from nmda_bayes.model.observed import WEIGHT_POTENTIAL, mvnormal_row_log_density
+from nmda_bayes.model.observed import (
+    WEIGHT_POTENTIAL,
+    mvnormal_row_log_density,
+    weighted_arms,
+)
 from nmda_bayes.model.selection import P_VALUE_STEP, PublicationFactorRV
 from nmda_bayes.runtime import single_threaded_blas
 
@@ -97,9 +101,8 @@ class StudyPartition:
         is_factor = isinstance(self._model[name].owner.op, PublicationFactorRV)
         if is_factor or WEIGHT not in reported:
             return None
-        studies, first = np.unique(reported[STUDY].to_numpy(), return_index=True)
-        rows = positions_in(studies, self._model.coords[study_of(self.study_dim(name))])
-        return np.asarray(reported[WEIGHT].to_numpy().astype(float)[first[rows]])
+        arms = weighted_arms(self._model, self._model[name], reported.to_dataset())
+        return np.asarray(reported[WEIGHT].to_numpy().astype(float)[arms])
 
     def obstacles(self) -> Iterator[str]:
         """Every reason why the posterior is not a product over studies."""
