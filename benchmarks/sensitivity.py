@@ -30,7 +30,7 @@ import tomli_w
 import xarray as xr
 
 from nmda_bayes import AnalysisSpec, load_evidence
-from nmda_bayes.cli import write_spec
+from nmda_bayes.results_folder import write_spec
 from nmda_bayes.sensitivity.plan import Plan, read_plan
 from nmda_bayes.sensitivity.summaries import posterior_summaries
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmda_bayes.errors import InputError
-from nmda_bayes.regimens import Measure, Regimen, parse_regimen
-from tests.support.issues import issues_when
+from nmda_bayes.regimens import Measure, Regimen, canonical_unit, parse_regimen
+from tests.support.issues import codes_when, issues_when
 
 NAN = math.nan
 
@@ -297,3 +297,20 @@ def test_importing_regimens_does_not_import_pint():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize(
+    "unit", ["mg**9**9**9", "mg\x00", "mg^99", "(mg)", "2*mg", "mg/", "a" * 99]
+)
+def test_only_plain_words_are_units(unit):
+    """pint would work out powers, and read brackets and operators."""
+    assert canonical_unit(unit) == ""
+    assert codes_when(lambda: parse_regimen(f"5 {unit}"), InputError) == ["E700"]
+    assert codes_when(lambda: parse_regimen("5 mg").total(unit), InputError) == ["E704"]
+
+
+def test_schedules_are_bounded():
+    assert codes_when(lambda: parse_regimen("5 mg; " * 2000 + "5 mg"), InputError) == ["E760"]
+    assert codes_when(lambda: parse_regimen(f"5 mg, {'9' * 400} days"), InputError) == ["E700"]
+    often = parse_regimen("1 mg, 1e8 times a day, 1e8 weeks")
+    assert codes_when(often.events, InputError) == ["E761"]

@@ -1,4 +1,4 @@
-"""Names of dims, and of variables that belong to one of several outcomes."""
+"""Names of dims, of variables that belong to one of several outcomes, and names as words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ CLUSTER: Final = "cluster"
 CLUSTER_ARM: Final = "cluster_arm"
 ARM: Final = "arm"
 CONTRAST: Final = "contrast"
+#: Positions of the arms of one study.
+ARM_SLOT: Final = "arm_slot"
+COURSE_SLOT: Final = "course_slot"
 OUTCOME: Final = "outcome"
 OUTCOME_PAIR: Final = "outcome_pair"
 #: Curve parameters of outcomes whose agents' effects are correlated, and pairs of them.
@@ -33,6 +36,8 @@ DRAW: Final = "draw"
 SAMPLE: Final = (CHAIN, DRAW)
 
 SEPARATOR: Final = "::"
+#: The condition of a table without conditions, which no text needs to name.
+UNNAMED_CONDITION: Final = "all"
 
 
 def scoped_name(outcome: str, name: str, *, single_outcome: bool) -> str:
@@ -48,3 +53,11 @@ def study_of(dim: str) -> str:
 def positions_in(coordinates: Sequence[Any] | np.ndarray, labels: Any) -> np.ndarray:
     """Find labels among the coordinates of a dim: their positions, -1 for a label not in it."""
     return pd.Index(coordinates, dtype=object).get_indexer(pd.Index(labels, dtype=object))
+
+
+def words_of(name: str) -> str:
+    """Write a name of the evidence as words: ``s_ketamine`` as "S-ketamine"."""
+    for separator in ("_", " "):
+        if name[:2].lower() in (f"s{separator}", f"r{separator}"):
+            name = f"{name[0].upper()}-{name[2:]}"
+    return name.replace("_", " ")

@@ -23,7 +23,7 @@ GC_THRESHOLDS: Final = (100_000, 50, 50)
 #: Libraries that draws depend on.
 LIBRARIES: Final = ("pymc", "pytensor", "nutpie", "numba", "numpy")
 #: Folders and files of the package that no result depends on.
-PRESENTATION: Final = ("figures", "report", "cli.py", "results_folder.py")
+PRESENTATION: Final = ("figures", "report", "cli.py", "results_folder.py", "terminal.py")
 
 
 def tune_gc() -> None:

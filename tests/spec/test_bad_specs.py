@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -50,6 +51,16 @@ def cut(path: str) -> Callable[[dict[str, Any]], None]:
 
 # name: (change, key, code, what the message names or suggests)
 WRONG = {
+    "mean of arms as a pooled baseline": (
+        lambda content: (
+            put(f"{PAIN}.baseline", "mean_of_arms")(content),
+            put(f"{AT}.baseline", specs.parameter("study"))(content),
+        ),
+        f"{PAIN}.baseline",
+        "E308",
+        "reference_arm",
+    ),
+    "unknown baseline": (put(f"{PAIN}.baseline", "mean"), f"{PAIN}.baseline", "E303", "mean"),
     "misspelt key": (put("outcoms", {}), "outcoms", "E301", "outcomes"),
     "misspelt key of an outcome": (
         put(f"{PAIN}.exposur", "dose"),
@@ -350,3 +361,52 @@ priors.location = { dist = "Normal", kwargs = { mu = 0, sigma = 1 }, why = "shor
 [sampling]
 seed = 1
 """
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"title = 'x'\nsampling.seed = {'9' * 5000}",
+        f"title = 'x'\nseed = {'[' * 5000}",
+        f"title = 'x'\n{'a.' * 5000}a = 1",
+        f"title = 'x'\n{'a.' * 100_000}a = 1",
+        f"title = 'x'\n{'a.' * 100}a = 1",
+        f"title = 'x'\nseed = {'[' * 60}{']' * 60}",
+    ],
+    ids=["digits", "brackets", "dotted keys", "a long key", "100 dotted keys", "60 brackets"],
+)
+def test_extreme_toml_is_an_error_at_its_line(text: str, tmp_path: Path):
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    (issue,) = issues_when(lambda: AnalysisSpec.from_toml(path), SpecError)
+    assert (issue.code, issue.file) == ("E306", str(path))
+    assert issue.row in (2, None)
+    assert len(issue.message) < 300
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path):
+    path = tmp_path / "spec.toml"
+    path.write_bytes(b"#" * 3_000_000)
+    (issue,) = issues_when(lambda: AnalysisSpec.from_toml(path), SpecError)
+    assert issue.code == "E306"
+
+
+@pytest.mark.parametrize("method", ["exact", "auto", "nuts"])
+def test_a_seed_is_asked_for_where_draws_are_the_answer(method: str):
+    content = specs.content()
+    content["sampling"] = {"method": method}
+    if method == "nuts":
+        (issue,) = issues_when(lambda: AnalysisSpec.from_dict(content), SpecError)
+        assert (issue.code, issue.column) == ("E302", "sampling.seed")
+    else:
+        spec = AnalysisSpec.from_dict(content)
+        assert spec.model_dump(exclude_defaults=True)["sampling"]["seed"] == spec.sampling.seed
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400, -1, 2**32])
+@pytest.mark.parametrize("key", ["seed", "draws", "chains", "tune", "target_accept"])
+def test_settings_of_the_sampler_are_finite(key: str, value: Any):
+    content = specs.content()
+    content["sampling"][key] = value
+    issues = issues_when(lambda: AnalysisSpec.from_dict(content), SpecError)
+    assert [issue.column for issue in issues] == [f"sampling.{key}"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 
 def normal_normal(
@@ -86,3 +86,39 @@ def binomial_normal(
         "rate_sd": float(np.sqrt(each @ rate.ravel() ** 2 - rate_mean**2)),
         "rate_q50": float(middle),
     }
+
+
+def conditional_log_density(events: Any, n: Any, log_odds_ratio: np.ndarray) -> np.ndarray:
+    """Noncentral hypergeometric log density of the second of two arms, over log odds ratios."""
+    (a, b), (first, second) = map(int, events), map(int, n)
+    total = a + b
+    ways = np.arange(max(0, total - first), min(second, total) + 1)
+
+    def log_choose(size: int, count: Any) -> Any:
+        return gammaln(size + 1) - gammaln(count + 1) - gammaln(size - count + 1)
+
+    log_weight = log_choose(first, total - ways) + log_choose(second, ways)
+    log_weight = log_weight + np.multiply.outer(log_odds_ratio, ways)
+    observed = log_choose(first, a) + log_choose(second, b) + b * log_odds_ratio
+    return np.asarray(observed - logsumexp(log_weight, axis=-1))
+
+
+def conditional_normal(
+    trials: list[tuple[Any, Any]], effect_sd: float, tau_prior: Any, *, points: int = 601
+) -> dict[str, float]:
+    """Two-arm trials given their totals: log odds ratio of a trial ~ N(effect, tau^2), on a grid.
+
+    ``trials`` are pairs of events and sizes, control first.
+    """
+    effect, tau = np.linspace(-9.0, 9.0, points), np.linspace(1e-3, 2.0, 40)
+    node, share = np.polynomial.hermite_e.hermegauss(31)
+    theta = np.linspace(-14.0, 14.0, 2801)
+    at = effect[:, None, None] + tau[None, :, None] * node
+    log_weight = -0.5 * (effect[:, None] / effect_sd) ** 2 + tau_prior.logpdf(tau)[None, :]
+    for events, n in trials:
+        density = np.interp(at, theta, conditional_log_density(events, n, theta))
+        log_weight = log_weight + logsumexp(density, axis=-1, b=share / share.sum())
+    weight = np.exp(log_weight - log_weight.max())
+    weight = weight.sum(1) / weight.sum()
+    mean = float(weight @ effect)
+    return {"mean": mean, "sd": float(np.sqrt(weight @ effect**2 - mean**2))}

@@ -49,9 +49,14 @@ def outcome(
     parameters: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """An outcome with a prior for all that its parts need; `parameters` replaces some of them."""
+    """An outcome with a prior for all that its parts need; `parameters` replaces some of them.
+
+    Baselines are levels of the reference arm, so that an arm can be computed without the others.
+    """
     content = {"likelihood": likelihood, "curve": curve, "heterogeneity": heterogeneity}
     part = LIKELIHOODS.get(likelihood)
+    if part is not None and part.has_baseline:
+        content["baseline"] = "reference_arm"
     known = {"baseline": BASELINE, "heterogeneity_sd": HETEROGENEITY_SD}
     if part is not None:
         known |= {n: parameter(location=prior("Gamma", alpha=2, beta=0.1)) for n in part.positive}

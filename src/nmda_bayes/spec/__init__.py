@@ -8,6 +8,7 @@ from nmda_bayes.spec.analysis import (
     DesignsSpec,
     ErrorCorrelation,
     SamplingSpec,
+    read_toml,
 )
 from nmda_bayes.spec.outcome import CovariateSpec, OutcomeSpec, ParameterSpec, PriorSpec
 from nmda_bayes.spec.rules import required_parameters
@@ -22,5 +23,6 @@ __all__ = [
     "ParameterSpec",
     "PriorSpec",
     "SamplingSpec",
+    "read_toml",
     "required_parameters",
 ]

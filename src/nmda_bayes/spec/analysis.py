@@ -37,6 +37,67 @@ CODES_OF = {
 }
 
 
+#: A spec is nested less deeply, and smaller; reading and checking much deeper content would fail.
+MAX_DEPTH = 40
+#: The dots before a value in a line; an ellipsis of a text may have a few.
+MAX_DOTS = 200
+MAX_BYTES = 2_000_000
+
+
+def read_toml(
+    path: str | PathLike[str], hint: str, codes: tuple[str, str, str] = ("E300", "E305", "E306")
+) -> dict[str, Any]:
+    """Read the plain content of a TOML file.
+
+    ``hint`` is for a file that cannot be read; ``codes`` are those of a file that cannot be read,
+    is not text, is not TOML.
+    """
+    file = str(path)
+    unread, not_text, invalid = codes
+    try:
+        raw = Path(path).read_bytes() if Path(path).stat().st_size <= MAX_BYTES else None
+        text = None if raw is None else raw.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            issue = Issue(not_text, "is not UTF-8 text", "Save it as UTF-8.", file=file)
+        else:
+            reason = getattr(error, "strerror", None) or error
+            issue = Issue(unread, f"cannot be read: {reason}", hint, file=file)
+        raise SpecError([issue]) from None
+    if text is None:
+        message, hint = f"is larger than {MAX_BYTES // 1_000_000} MB", "Give the file of a spec."
+        raise SpecError([Issue(invalid, message, hint, file=file)])
+    lines = text.splitlines() or [""]
+    longest = 1 + max(range(len(lines)), key=lambda k: len(lines[k]))
+    row: int | None = longest
+    try:
+        # The parser takes seconds for a key of thousands of parts.
+        if any(line.partition("=")[0].count(".") > MAX_DOTS for line in lines):
+            raise RecursionError
+        content = tomllib.loads(text)
+        if _depth(content) <= MAX_DEPTH:
+            return content
+        reason = f"its tables or lists are nested more than {MAX_DEPTH} deep"
+    except tomllib.TOMLDecodeError as error:
+        reason, row = str(error), None
+    except RecursionError:
+        reason = "its tables or lists are nested too deeply"
+    except ValueError as error:
+        reason = str(error).partition(";")[0]
+    hint = "Correct the TOML at that position."
+    raise SpecError([Issue(invalid, f"is not valid TOML: {reason}", hint, file=file, row=row)])
+
+
+def _depth(content: Any) -> int:
+    """How deeply plain content is nested, without recursion."""
+    depth, level = 0, [content]
+    while level and depth <= MAX_DEPTH:
+        inner = [part.values() if isinstance(part, dict) else part for part in level]
+        level = [v for values in inner for v in values if isinstance(v, dict | list)]
+        depth += 1
+    return depth
+
+
 class CrossoverSpec(Frozen):
     """How crossover trials enter, in which the same people are in every arm."""
 
@@ -107,15 +168,26 @@ class WindowSpec(Section):
     why: str = ""
 
 
+#: The seed of the draws of an exact answer, where none is written.
+UNASKED_SEED = 1
+
+
 class SamplingSpec(Frozen):
     """How the posterior is computed."""
 
     method: Literal["nuts", "exact", "auto"] = "nuts"
-    draws: Annotated[int, Field(ge=1)] = 1000
-    tune: Annotated[int, Field(ge=1)] = 1000
-    chains: Annotated[int, Field(ge=1)] = 4
-    seed: Annotated[int, Field(ge=0)]
+    draws: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    tune: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    chains: Annotated[int, Field(ge=1, le=1000)] = 4
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     target_accept: Probability = 0.95
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_seed(cls, content: Any) -> Any:
+        """Ask for no seed where the answer is exact: only its draws depend on it."""
+        sampled = not isinstance(content, Mapping) or content.get("method", "nuts") == "nuts"
+        return content if sampled else {"seed": UNASKED_SEED, **content}
 
 
 class AnalysisSpec(Section):
@@ -140,6 +212,8 @@ class AnalysisSpec(Section):
         The name and the class of each agent, where they differ from the evidence's.
     decisions
         Decisions of the analyst, in words.
+    settings
+        Settings with which the table of the evidence is read (``--set``), and its format.
     outcomes
         The model of each outcome.
     designs
@@ -171,6 +245,7 @@ class AnalysisSpec(Section):
     agents: dict[str, str] = {}
     classes: dict[str, str] = {}
     decisions: dict[str, str] = {}
+    settings: dict[str, str] = {}
     outcomes: Annotated[dict[OutcomeName, OutcomeSpec], Field(min_length=1)]
     designs: DesignsSpec = DesignsSpec()
     correlations: CorrelationsSpec = CorrelationsSpec()
@@ -182,6 +257,19 @@ class AnalysisSpec(Section):
     def single_outcome(self) -> bool:
         """Whether there is a single outcome, whose variables need no prefix."""
         return len(self.outcomes) == 1
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Columns of the evidence that the analysis reads: selections, covariates and the like."""
+        errors = self.correlations.errors
+        columns = [*self.select, *self.exclude, errors.column if errors is not None else ""]
+        for outcome in self.outcomes.values():
+            bias = outcome.bias
+            columns += [part.column for part in (bias.risk_of_bias, bias.power) if part is not None]
+            for parameter in outcome.parameters.values():
+                columns.append(parameter.strata_column)
+                columns += [part.column or name for name, part in parameter.covariates.items()]
+        return tuple(dict.fromkeys(filter(None, columns)))
 
     @model_validator(mode="before")
     @classmethod
@@ -220,21 +308,8 @@ class AnalysisSpec(Section):
         >>> nb.AnalysisSpec.from_toml("models/benefit_risk.toml").reference
         'placebo'
         """
-        file = str(path)
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            message = f"cannot be read: {error.strerror or error}"
-            hint = suggest_match(Path(path).stem, shipped_analyses())
-            raise SpecError([Issue("E300", message, hint, file=file)]) from None
-        except UnicodeDecodeError:
-            issue = Issue("E305", "is not UTF-8 text", "Save it as UTF-8.", file=file)
-            raise SpecError([issue]) from None
-        except tomllib.TOMLDecodeError as error:
-            hint = "Correct the TOML at that position."
-            issue = Issue("E306", f"is not valid TOML: {error}", hint, file=file)
-            raise SpecError([issue]) from None
-        return cls.from_dict(content, file=file)
+        hint = suggest_match(Path(path).stem, shipped_analyses())
+        return cls.from_dict(read_toml(path, hint), file=str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, file: str = "") -> AnalysisSpec:
